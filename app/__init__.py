@@ -1,0 +1,1 @@
+"""What people see: knows Streamlit, Plotly and click, computes nothing."""

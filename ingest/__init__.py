@@ -1,0 +1,1 @@
+"""Dumps in, Parquet out: knows OTLP and Arrow, no SQL, no statistics."""

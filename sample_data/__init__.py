@@ -1,0 +1,1 @@
+"""A seeded agent system with planted faults, written as OTLP."""
