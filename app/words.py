@@ -1,0 +1,119 @@
+"""Figures as people read them: three significant digits, a unit, an interval, or "too few".
+
+Shared by pages and commands, so that one number reads the same wherever it stands.
+"""
+
+import math
+
+NARROW = "\u202f"  # narrow no-break space before a unit
+TOO_FEW = "too few"
+
+# From ms to the unit a person would say, largest first.
+_TIME_UNITS = ((60_000.0, "min"), (1_000.0, "s"), (1.0, "ms"), (0.001, "µs"))
+
+
+def digits(value: float | None, *, significant: int = 3) -> str:
+    """Return a number with three significant digits and thousands separators, or an en dash."""
+    if value is None or math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value == 0:
+        return "0"
+    magnitude = math.floor(math.log10(abs(value)))
+    # Rounding may carry into the next power of ten: 9.996 is read as 10.0, not 10.00.
+    if round(abs(value), significant - 1 - magnitude) >= 10 ** (magnitude + 1):
+        magnitude += 1
+    decimals = max(0, significant - 1 - magnitude)
+    return f"{value:,.{decimals}f}".replace("-", "−")
+
+
+def count(value: float | None) -> str:
+    """Return a whole number with thousands separators, or an en dash."""
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{round(value):,}".replace("-", "−")
+
+
+def _time_unit(value_ms: float) -> tuple[float, str]:
+    for size, unit in _TIME_UNITS:
+        # A rounded 999.7 ms would read "1,000 ms"; it is said as 1.00 s.
+        if abs(value_ms) >= size * 0.9995:
+            return size, unit
+    return _TIME_UNITS[-1] if value_ms else (1.0, "ms")
+
+
+def time(value_ms: float | None) -> str:
+    """Return a duration given in ms in the unit a person would use: 62.3 ms, 1.51 s, 4.20 min."""
+    if value_ms is None or math.isnan(value_ms):
+        return "–"
+    size, unit = _time_unit(value_ms)
+    return f"{digits(value_ms / size)}{NARROW}{unit}"
+
+
+def time_interval(lower_ms: float, upper_ms: float) -> str:
+    """Return an interval of durations in one unit, `[1.02 – 1.31 s]`; a missing bound reads "none"."""
+    known = [bound for bound in (lower_ms, upper_ms) if not math.isnan(bound)]
+    if not known:
+        return "[no interval]"
+    size, unit = _time_unit(max(known))
+    lower, upper = (
+        "none" if math.isnan(bound) else digits(bound / size) for bound in (lower_ms, upper_ms)
+    )
+    return f"[{lower} – {upper}{NARROW}{unit}]"
+
+
+def percent(ratio: float | None) -> str:
+    """Return a ratio as a percentage with at most three significant digits: 96.2 %, 0.412 %."""
+    if ratio is None or math.isnan(ratio):
+        return "–"
+    # 99.97 % must not be rounded into a perfect score.
+    if 0.999 <= ratio < 1:
+        return f"{math.floor(ratio * 1e6) / 1e4:.4g}{NARROW}%"
+    return f"{digits(ratio * 100)}{NARROW}%"
+
+
+def percent_interval(lower: float, upper: float) -> str:
+    """Return an interval of ratios as percentages: `[1.02 – 1.31 %]`."""
+    if math.isnan(lower) and math.isnan(upper):
+        return "[no interval]"
+    low, high = (
+        "none" if math.isnan(bound) else percent(bound).removesuffix(f"{NARROW}%")
+        for bound in (lower, upper)
+    )
+    return f"[{low} – {high}{NARROW}%]"
+
+
+def change(ratio: float | None) -> str:
+    """Return a ratio after/before as a signed change: 0.82 is −18.0 %."""
+    if ratio is None or math.isnan(ratio):
+        return "–"
+    moved = (ratio - 1) * 100
+    sign = "+" if moved > 0 else ""
+    return f"{sign}{digits(moved)}{NARROW}%"
+
+
+def change_interval(lower: float, upper: float) -> str:
+    """Return an interval of ratios after/before as signed changes: `[−24.1 – −3.02 %]`."""
+    low, high = (
+        "none" if math.isnan(bound) else change(bound).removesuffix(f"{NARROW}%")
+        for bound in (lower, upper)
+    )
+    return f"[{low} – {high}{NARROW}%]"
+
+
+def is_said(grade: str | None, upper: float | None) -> bool:
+    """Return whether a figure may be shown: graded above insufficient and bounded above."""
+    return grade in ("solid", "indicative") and upper is not None and not math.isnan(upper)
+
+
+def tail(estimate_ms: float, lower_ms: float, upper_ms: float, grade: str) -> str:
+    """Return a percentile with its interval, or the words "too few"."""
+    if not is_said(grade, upper_ms):
+        return TOO_FEW
+    return f"{time(estimate_ms)} {time_interval(lower_ms, upper_ms)}"
+
+
+def share(estimate: float, lower: float, upper: float) -> str:
+    """Return a ratio with its interval."""
+    return f"{percent(estimate)} {percent_interval(lower, upper)}"
