@@ -3,6 +3,10 @@ PYTHON ?= python3
 SERVE ?= 1
 DEMO ?= demo
 BIN := .venv/bin
+# Debian's packages, where this user may install them.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
+MAY_APT := command -v apt-get >/dev/null 2>&1 && $(SUDO) true 2>/dev/null
+APT := $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
 
 .PHONY: demo test lint types layers tests notebooks browser lock clean
 
@@ -14,6 +18,7 @@ BIN := .venv/bin
 		uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock && \
 		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
 	else \
+		$(MAY_APT) && ! $(PYTHON) -c 'import ensurepip' 2>/dev/null && $(APT) python3-venv >/dev/null ; \
 		$(PYTHON) -m venv .venv && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
@@ -43,10 +48,7 @@ notebooks: .venv/installed
 
 # Browser tests need Debian's Chromium; where it cannot be had they are skipped, and say so.
 browser:
-	@command -v chromium >/dev/null 2>&1 || { \
-		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
-			apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
-		fi; } || true
+	@command -v chromium >/dev/null 2>&1 || { $(MAY_APT) && $(APT) chromium >/dev/null; } || true
 	@command -v chromium >/dev/null 2>&1 || [ -z "$$ORCHRISK_REQUIRE_BROWSER" ] || { echo "Chromium is required here and could not be installed." >&2; exit 1; }
 
 lock:

@@ -52,7 +52,7 @@ def time(value_ms: float | None) -> str:
 
 
 def time_interval(lower_ms: float, upper_ms: float) -> str:
-    """Return an interval of durations in one unit, `[1.02 – 1.31 s]`; a missing bound reads "none"."""
+    """Return an interval of durations in one unit: `[1.02 – 1.31 s]`; "none" where unbounded."""
     known = [bound for bound in (lower_ms, upper_ms) if not math.isnan(bound)]
     if not known:
         return "[no interval]"
