@@ -1,0 +1,521 @@
+"""Intervals, grades and decisions: pure functions on arrays; formulas and sources in METHODS.md.
+
+A call is never the independent unit: every function takes the unit of each value (conversation,
+trace, or block of time), and its intervals respect that calls of one unit resemble each other.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+LEVEL = 0.95
+# A two-sided 90 % interval holds the two one-sided 95 % bounds.
+ONE_SIDED = 0.90
+# Expected independent units in the tail, and units in all, below which a percentile is not solid.
+SOLID_TAIL_UNITS = 20
+SOLID_UNITS = 200
+INDICATIVE_TAIL_UNITS = 5
+# With days as units their number alone decides.
+SOLID_DAYS = 14
+INDICATIVE_DAYS = 7
+# Distinct units with an event, from which the rate of the event is solid.
+SOLID_EVENT_UNITS = 10
+# A pilot is proven when even the cautious end of its change is a drop of ten per cent.
+PROVEN_RATIO = 0.90
+NO_WORSE_RATIO = 1.05
+# One seed and one set of weights for every bootstrap, so that the numbers of one report agree.
+SEED = 20240229
+REPLICATES = 500
+BUCKETS = 100
+# Float noise must not turn ceil(200 * 0.95) into 191.
+_EPSILON = 1e-9
+
+
+class Grade(StrEnum):
+    """How far a figure may be trusted."""
+
+    SOLID = "solid"
+    INDICATIVE = "indicative"
+    INSUFFICIENT = "insufficient"
+
+
+class Verdict(StrEnum):
+    """What a before/after ratio may be called."""
+
+    PROVEN = "proven"
+    FASTER = "faster"
+    NO_WORSE = "no worse"
+    SLOWER = "slower"
+    NOT_ENOUGH = "not enough evidence"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its interval; a missing bound is NaN."""
+
+    value: float
+    lower: float
+    upper: float
+    n: int
+    n_eff: float
+    units: int
+    grade: Grade
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether both bounds exist."""
+        return math.isfinite(self.lower) and math.isfinite(self.upper)
+
+
+NOTHING = Estimate(math.nan, math.nan, math.nan, 0, 0.0, 0, Grade.INSUFFICIENT)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Values in ascending order with the unit and weight of each; made by `sample`."""
+
+    ordered: Floats
+    units: Ints
+    weights: Floats
+    mass: Floats  # cumulative weight: 1..n without sampling weights
+    unit_mass: Floats
+
+    @property
+    def n(self) -> int:
+        """How many values."""
+        return len(self.ordered)
+
+    @property
+    def unit_count(self) -> int:
+        """How many independent units."""
+        return len(self.unit_mass)
+
+
+def codes(units: ArrayLike) -> Ints:
+    """Return units of any type as dense integers from 0."""
+    return np.asarray(pd.factorize(np.asarray(units))[0], dtype=np.intp)
+
+
+def sample(values: ArrayLike, units: ArrayLike, weights: ArrayLike | None = None) -> Sample:
+    """Return values ready for percentiles.
+
+    Args:
+        values: Measurements, NaN left out.
+        units: The independent unit of each value, of any type.
+        weights: How many calls each value stands for; 1 without sampling.
+
+    Raises:
+        ValueError: When a weight is not positive.
+    """
+    x = np.asarray(values, dtype=np.float64)
+    w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)
+    keep = ~np.isnan(x)
+    if len(w) and (not np.isfinite(w).all() or w.min() <= 0):
+        raise ValueError("A sampling weight must be a positive number; check tracestate `ot=th:`.")
+    unit = np.asarray(units)[keep]
+    x, w = x[keep], w[keep]
+    # Only differences between weights matter: their mean is made 1, so that ranks count calls.
+    if len(w):
+        w = np.ones(len(w)) if w.min() == w.max() else w * (len(w) / w.sum())
+    order = np.argsort(x, kind="stable")
+    unit_codes = codes(unit)[order]
+    w = w[order]
+    return Sample(x[order], unit_codes, w, np.cumsum(w), _sums(unit_codes, w))
+
+
+@lru_cache(maxsize=65536)
+def binomial_quantile(level: float, n: int, p: float) -> int:
+    """Return the smallest k with P(Binomial(n, p) <= k) >= level."""
+    low, high = -1, n
+    while high - low > 1:
+        middle = (low + high) // 2
+        if special.bdtr(middle, n, p) >= level:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+@lru_cache(maxsize=65536)
+def _z(level: float) -> float:
+    return float(special.ndtri((1 + level) / 2))
+
+
+@lru_cache(maxsize=65536)
+def _t(level: float, degrees: int) -> float:
+    return float(special.stdtrit(degrees, (1 + level) / 2))
+
+
+def grade(units: int, p: float) -> Grade:
+    """Return the grade of a percentile from the number of units and the level alone."""
+    tail = units * min(p, 1 - p) + _EPSILON
+    if tail >= SOLID_TAIL_UNITS and units >= SOLID_UNITS:
+        return Grade.SOLID
+    return Grade.INDICATIVE if tail >= INDICATIVE_TAIL_UNITS else Grade.INSUFFICIENT
+
+
+def grade_days(days: int) -> Grade:
+    """Return the grade of a figure whose units are days."""
+    if days >= SOLID_DAYS:
+        return Grade.SOLID
+    return Grade.INDICATIVE if days >= INDICATIVE_DAYS else Grade.INSUFFICIENT
+
+
+def worse(*grades: Grade) -> Grade:
+    """Return the least trusted of several grades."""
+    return max(grades, key=list(Grade).index)
+
+
+def _sums(code: Ints, weights: Floats, size: int = 0) -> Floats:
+    return np.asarray(np.bincount(code, weights=weights, minlength=size), dtype=np.float64)
+
+
+def design_effect(data: Sample, mass: float) -> float:
+    """Return by how much clustering widens the variance of the share below a rank (at least 1).
+
+    Args:
+        data: The sorted sample.
+        mass: The rank in weight, n * F; capped below the whole mass, where the share has no spread.
+    """
+    total = data.mass[-1]
+    mass = float(min(max(mass, data.weights[0]), total - data.weights[-1]))
+    if data.unit_count < 2 or mass <= 0:
+        return 1.0
+    cut = data.ordered[_index(data, mass)]
+    first = np.searchsorted(data.ordered, cut, side="left")
+    last = np.searchsorted(data.ordered, cut, side="right")
+    below = np.bincount(data.units[:first], weights=data.weights[:first], minlength=data.unit_count)
+    # Equal values share what is left of the rank, so that the order of the input does not matter.
+    ties = data.weights[first:last]
+    left = mass - (data.mass[first - 1] if first else 0.0)
+    below += np.bincount(
+        data.units[first:last], weights=ties * (left / ties.sum()), minlength=data.unit_count
+    )
+    share = mass / total
+    spread = float(np.square(below - share * data.unit_mass).sum())
+    clusters = data.unit_count
+    variance = clusters / (clusters - 1) * spread / total**2
+    return max(1.0, float(variance * data.n / (share * (1 - share))))
+
+
+def _index(data: Sample, mass: float) -> int:
+    return int(min(np.searchsorted(data.mass, mass - _EPSILON * data.mass[-1]), data.n - 1))
+
+
+def percentile(data: Sample, p: float, *, level: float = LEVEL, by_days: bool = False) -> Estimate:
+    """Return a percentile with its cluster-adjusted order-statistic interval.
+
+    The interval turns a confidence interval of the share of calls into one of the value, with an
+    exact binomial of the effective sample size (METHODS.md, "percentile"). A bound that the sample
+    cannot give is NaN.
+    """
+    if data.n == 0:
+        return NOTHING
+    total = data.n
+    rank = math.ceil(total * p - _EPSILON)
+    value = float(data.ordered[_index(data, rank)])
+    clusters = data.unit_count
+    if clusters < 2:
+        return Estimate(value, math.nan, math.nan, data.n, math.nan, clusters, Grade.INSUFFICIENT)
+
+    if clusters == data.n and data.weights.min() == data.weights.max():
+        n_eff = data.n
+        lower, upper = _ranks(n_eff, total, p, level)
+    else:
+        inflation = (_z(level) / _t(level, clusters - 1)) ** 2
+
+        def effective(deff: float) -> int:
+            return math.floor(data.n / deff * inflation)
+
+        deff = design_effect(data, rank)
+        n_eff = effective(deff)
+        lower, upper = _ranks(n_eff, total, p, level)
+        cap = total - max(1, math.floor(total * (1 - p) / 4 + _EPSILON))
+        deff_lower = max(deff, design_effect(data, lower)) if lower > 0 else deff
+        deff_upper = max(deff, design_effect(data, min(upper, cap)))
+        lower = _ranks(effective(deff_lower), total, p, level)[0]
+        upper = _ranks(effective(deff_upper), total, p, level)[1]
+
+    low = float(data.ordered[_index(data, lower)]) if lower > 0 else math.nan
+    high = float(data.ordered[_index(data, upper)]) if math.isfinite(upper) else math.nan
+    graded = grade_days(clusters) if by_days else grade(clusters, p)
+    if math.isnan(low) or math.isnan(high):
+        graded = Grade.INSUFFICIENT
+    return Estimate(value, low, high, data.n, float(n_eff), clusters, graded)
+
+
+def _ranks(n_eff: int, total: int, p: float, level: float) -> tuple[float, float]:
+    """Return the ranks (in mass) of the two bounds; 0 and infinity where there is none."""
+    if n_eff < 1:
+        return 0.0, math.inf
+    tail = (1 - level) / 2
+    low = binomial_quantile(tail, n_eff, p)
+    high = binomial_quantile(1 - tail, n_eff, p) + 1
+    lower = float(math.floor(total * low / n_eff + _EPSILON))
+    upper = math.inf if high > n_eff else float(math.ceil(total * high / n_eff - _EPSILON))
+    return lower, upper
+
+
+def wilson(share: float, n_eff: float, *, level: float = LEVEL) -> tuple[float, float]:
+    """Return Wilson's score interval of a share seen in `n_eff` independent observations."""
+    z = _z(level)
+    if share in (0.0, 1.0):
+        edge = z * z / (n_eff + z * z)
+        return (0.0, edge) if share == 0 else (1 - edge, 1.0)
+    squared = z * z / n_eff
+    middle = share + squared / 2
+    half = z * math.sqrt(share * (1 - share) / n_eff + squared / (4 * n_eff))
+    scale = 1 + squared
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+
+
+def proportion(
+    events: ArrayLike,
+    units: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    level: float = LEVEL,
+) -> Estimate:
+    """Return the share of true values with a cluster-adjusted Wilson interval.
+
+    The effective sample size uses the number of units that hold an event, or a non-event where
+    those are rarer, so that a share and its complement have mirrored intervals.
+    """
+    event = np.asarray(events, dtype=np.float64)
+    if len(event) == 0:
+        return NOTHING
+    code = codes(units)
+    w = np.ones(len(event)) if weights is None else np.asarray(weights, dtype=np.float64)
+    return proportion_of_counts(
+        np.bincount(code, weights=event * w), np.bincount(code, weights=w), len(event), level=level
+    )
+
+
+def proportion_of_counts(
+    events: ArrayLike, sizes: ArrayLike, n: int | None = None, *, level: float = LEVEL
+) -> Estimate:
+    """Return a share from the events and the size of each unit.
+
+    Args:
+        events: Events (or their weight) of each unit.
+        sizes: Observations (or their weight) of each unit.
+        n: Observations in all, where sizes are weights.
+        level: Confidence of the two-sided interval.
+    """
+    hits, size = np.asarray(events, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
+    total = float(size.sum())
+    if total <= 0:
+        return NOTHING
+    count = round(total) if n is None else n
+    clusters = int((size > 0).sum())
+    share = min(1.0, max(0.0, float(hits.sum()) / total))
+    event_units = min(int((hits > 0).sum()), int((size - hits > _EPSILON).sum()))
+    if event_units == 0:
+        n_eff = float(clusters)
+    elif clusters == count and size.max() == size.min():
+        n_eff = float(count)
+    else:
+        deff = 1.0
+        if clusters > 1:
+            spread = float(np.square(hits - share * size).sum())
+            variance = clusters / (clusters - 1) * spread / total**2
+            deff = max(1.0, variance * count / (share * (1 - share)))
+        # One unit with events shows no spread: the least known is one degree of freedom.
+        n_eff = count / deff * (_z(level) / _t(level, max(event_units - 1, 1))) ** 2
+    if clusters < 2:
+        return Estimate(share, math.nan, math.nan, count, n_eff, clusters, Grade.INSUFFICIENT)
+    lower, upper = wilson(share, n_eff, level=level)
+    graded = Grade.SOLID if event_units >= SOLID_EVENT_UNITS else Grade.INDICATIVE
+    return Estimate(share, lower, upper, count, n_eff, clusters, graded)
+
+
+def difference(before: Estimate, after: Estimate) -> tuple[float, float, float]:
+    """Return after minus before of two shares with Newcombe's interval: (value, lower, upper)."""
+    moved = after.value - before.value
+    lower = moved - math.hypot(after.value - after.lower, before.upper - before.value)
+    upper = moved + math.hypot(after.upper - after.value, before.value - before.lower)
+    return moved, lower, upper
+
+
+def ratio(before: Estimate, after: Estimate) -> tuple[float, float, float]:
+    """Return after over before with the MOVER interval on logarithms: (value, lower, upper).
+
+    A bound is NaN where an interval that it needs is open, or a figure that it needs is zero.
+    """
+    if not (before.value > 0 and after.value > 0):
+        return math.nan, math.nan, math.nan
+    moved = math.log(after.value / before.value)
+    lower = moved - math.hypot(
+        _log_gap(after.value, after.lower), _log_gap(before.upper, before.value)
+    )
+    upper = moved + math.hypot(
+        _log_gap(after.upper, after.value), _log_gap(before.value, before.lower)
+    )
+    return math.exp(moved), _exp(lower), _exp(upper)
+
+
+def _log_gap(high: float, low: float) -> float:
+    return math.log(high / low) if high > 0 and low > 0 else math.nan
+
+
+def _exp(value: float) -> float:
+    return math.exp(value) if value < 700 else math.inf
+
+
+def decide(
+    lower: float,
+    upper: float,
+    upper_one_sided: float,
+    *,
+    proven: float = PROVEN_RATIO,
+    margin: float = NO_WORSE_RATIO,
+) -> Verdict:
+    """Return what a ratio after/before may be called; open bounds prove nothing."""
+    if upper_one_sided <= proven:
+        return Verdict.PROVEN
+    if upper < 1:
+        return Verdict.FASTER
+    if upper_one_sided <= margin:
+        return Verdict.NO_WORSE
+    return Verdict.SLOWER if lower > 1 else Verdict.NOT_ENOUGH
+
+
+def p_value(interval: Callable[[float], tuple[float, float]], *, null: float = 1.0) -> float:
+    """Return 1 minus the confidence level at which an interval touches the null.
+
+    Args:
+        interval: Bounds at a two-sided confidence level; an open bound holds everything.
+        null: The value that means no change.
+    """
+
+    def holds(level: float) -> bool:
+        lower, upper = interval(level)
+        return not (lower > null or upper < null)
+
+    low, high = 0.0, 1 - 1e-6
+    if not holds(high):
+        return 1e-6
+    for _ in range(16):
+        middle = (low + high) / 2
+        if holds(middle):
+            high = middle
+        else:
+            low = middle
+    return min(1.0, 1 - low)
+
+
+def false_discovery(p_values: Sequence[float]) -> list[float]:
+    """Return Benjamini-Hochberg q-values in the order of the p-values; NaN stays NaN."""
+    p = np.asarray(p_values, dtype=np.float64)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    q = np.full(len(p), np.nan)
+    running = 1.0
+    for place in range(len(order), 0, -1):
+        running = min(running, p[order[place - 1]] * len(order) / place)
+        q[order[place - 1]] = running
+    return [float(value) for value in q]
+
+
+def least_n(p: float, *, level: float = LEVEL) -> int:
+    """Return the effective calls that give a percentile both bounds: p^n <= (1 - level) / 2."""
+    rarer = max(p, 1 - p)
+    return math.ceil(math.log((1 - level) / 2) / math.log(rarer) - _EPSILON)
+
+
+def n_needed(before: Estimate, p: float, *, change: float = 0.10) -> float:
+    """Return the calls a window needs to see a change of a percentile with 80 % power.
+
+    Where the percentile has no interval yet, the least calls that would give it one.
+    """
+    if before.n == 0:
+        return math.nan
+    if before.is_bounded and before.lower > 0:
+        standard_error = math.log(before.upper / before.lower) / (2 * _z(LEVEL))
+        z_sum = _z(LEVEL) + float(special.ndtri(0.8))
+        wanted = z_sum * math.sqrt(2) * standard_error / abs(math.log(1 - change))
+        return float(math.ceil(before.n * wanted**2))
+    effective = before.n_eff if before.n_eff >= 1 else 1.0
+    return float(math.ceil(before.n * max(least_n(p) / effective, 1.0)))
+
+
+def n_to_decide(measured: Estimate, limit: float, *, level: float = ONE_SIDED) -> float:
+    """Return the observations from which a share this far from a limit is decided.
+
+    Wilson's interval inverts the score test, so the size is exact; infinite at the limit itself.
+    """
+    if measured.n == 0 or math.isnan(measured.value):
+        return math.nan
+    gap = abs(measured.value - limit)
+    if gap < 1e-12:
+        return math.inf
+    effective = _z(level) ** 2 * limit * (1 - limit) / gap**2
+    effective = max(effective, 1.0)
+    return float(math.ceil(measured.n * effective / max(measured.n_eff, _EPSILON)))
+
+
+def binomial_bounds(events: int, n: int, *, level: float = ONE_SIDED) -> tuple[float, float]:
+    """Return the exact Clopper-Pearson interval of a share of independent observations."""
+    if n == 0:
+        return 0.0, 1.0
+    tail = (1 - level) / 2
+    lower = 0.0 if events == 0 else float(special.btdtri(events, n - events + 1, tail))
+    upper = 1.0 if events == n else float(special.btdtri(events + 1, n - events, 1 - tail))
+    return lower, upper
+
+
+@lru_cache(maxsize=1)
+def replicate_weights() -> Floats:
+    """Return the weights every bootstrap shares, one row a replicate, one column a bucket."""
+    return np.random.default_rng(SEED).exponential(size=(REPLICATES, BUCKETS))
+
+
+def buckets(units: ArrayLike) -> Ints:
+    """Return the bucket of each value: its unit's hash modulo the number of units, at most 100."""
+    names = np.asarray(units)
+    if len(names) == 0:
+        return np.zeros(0, dtype=np.intp)
+    distinct, code = np.unique(names.astype(str), return_inverse=True)
+    hashed = pd.util.hash_array(distinct.astype(object), categorize=False)
+    return np.asarray(hashed % np.uint64(min(len(distinct), BUCKETS)), dtype=np.intp)[code]
+
+
+def bucket_sums(values: ArrayLike, bucket: Ints) -> Floats:
+    """Return the sum of values in each of the hundred buckets."""
+    return _sums(bucket, np.asarray(values, dtype=np.float64), BUCKETS)
+
+
+def bootstrap(
+    statistic: Callable[[Floats], Floats], sums: Floats, *, level: float = LEVEL
+) -> tuple[float, float]:
+    """Return a Bayesian bootstrap interval of a figure made of sums.
+
+    Args:
+        statistic: From replicate sums (replicate, quantity) to one figure a replicate.
+        sums: Sums by (bucket, quantity).
+        level: Confidence of the two-sided interval.
+    """
+    weights = replicate_weights()
+    # Rows scaled to mean one keep sums in the size of the data.
+    figures = statistic((weights / weights.mean(axis=1, keepdims=True)) @ sums)
+    figures = figures[np.isfinite(figures)]
+    if len(figures) == 0 or np.count_nonzero(sums.any(axis=1)) < 2:
+        return math.nan, math.nan
+    tail = (1 - level) / 2
+    lower, upper = np.quantile(figures, [tail, 1 - tail])
+    return float(lower), float(upper)
+
+
+def biased(estimate: Estimate) -> Estimate:
+    """Return a figure of a sample kept for its outcome: its grade can only be insufficient."""
+    return replace(estimate, grade=Grade.INSUFFICIENT)
