@@ -1,0 +1,377 @@
+"""Reads contracts.yaml: what a pilot promised, with the line of every promise."""
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import MappingProxyType
+from typing import NoReturn
+
+import yaml
+
+# A contract is written by hand: more than this is another file by mistake, or an attack.
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 10
+DEFAULT_QUANTILE = 0.95
+QUANTILES = MappingProxyType({"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999})
+ACCESSES = ("read", "execute", "write", "delete", "admin")
+GATES = (
+    "success",
+    "within_sla",
+    "downstream",
+    "containment",
+    "slower",
+    "coverage",
+    "escape",
+    "state_kept",
+)
+
+_TOP = ("service", "sla", "downstream_share", "cohorts", "boundaries", "access", "gates")
+_SLA = (*QUANTILES, "success")
+_COHORTS = ("baseline", "pilot")
+_RULE = ("match", "budget", "quantile", "timeout", "idempotent", "retries", "fallback")
+_ACCESS = ("agent", "allow", "sensitive")
+_UNITS_MS = {"ms": 1.0, "s": 1_000.0, "min": 60_000.0}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|min)", re.ASCII)
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)%", re.ASCII)
+_WHOLE = re.compile(r"[0-9]{1,4}", re.ASCII)
+_ARROW = re.compile(r"(\S(?:.*\S)?) (?:->|→) (\S(?:.*\S)?)", re.ASCII)
+_YAML = "tag:yaml.org,2002:"
+
+
+class ContractError(ValueError):
+    """The contract cannot be read; the message names file, line, key and what to do."""
+
+
+@dataclass(frozen=True)
+class Sla:
+    """What one user request was promised."""
+
+    latency_ms: Mapping[float, float] = field(default_factory=dict)  # quantile -> limit, as written
+    success_ratio: float | None = None
+
+    @property
+    def quantile(self) -> float:
+        """The quantile that verdicts are about: the first written, else p95."""
+        return next(iter(self.latency_ms), DEFAULT_QUANTILE)
+
+    @property
+    def limit_ms(self) -> float | None:
+        """The limit at that quantile."""
+        return self.latency_ms.get(self.quantile)
+
+
+@dataclass(frozen=True)
+class Cohorts:
+    """Which cohorts stand for before and after."""
+
+    baseline: str | None = None
+    pilot: str | None = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What the calls of some boundaries were promised."""
+
+    match: str
+    caller: str  # glob
+    callee: str  # glob
+    budget_ms: float | None
+    quantile: float
+    timeout_ms: float | None
+    idempotent: bool | None
+    retries: int | None
+    fallback: str | None
+    line: int
+
+    def covers(self, caller: str, callee: str, callee_service: str | None = None) -> bool:
+        """Return whether the rule speaks of a boundary.
+
+        A callee may be written by its own name, or as `service:<name>/<path>`.
+        """
+        names = [callee]
+        if callee_service:
+            path = callee.partition("/")[2]
+            names += [f"service:{callee_service}", f"service:{callee_service}/{path}"]
+        return fnmatchcase(caller, self.caller) and any(
+            fnmatchcase(name, self.callee) for name in names
+        )
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One access that an agent was given."""
+
+    agent: str  # glob
+    resource: str  # glob
+    access: str
+    line: int
+
+    def covers(self, agent: str, resource: str, access: str) -> bool:
+        """Return whether the grant allows what an agent did."""
+        return (
+            fnmatchcase(agent.removeprefix("agent:"), self.agent.removeprefix("agent:"))
+            and fnmatchcase(resource, self.resource)
+            and access == self.access
+        )
+
+
+@dataclass(frozen=True)
+class Contracts:
+    """A whole contracts file."""
+
+    service: str | None = None
+    sla: Sla = Sla()
+    downstream_share_ratio: float | None = None
+    cohorts: Cohorts = Cohorts()
+    boundaries: tuple[Rule, ...] = ()
+    access: tuple[Grant, ...] = ()
+    sensitive: tuple[str, ...] = ()  # globs of resources
+    gates: Mapping[str, float] = field(default_factory=dict)
+    path: str = ""
+    digest: str = ""  # sha256 of the file
+
+    @property
+    def downstream_budget_ms(self) -> float | None:
+        """What all non-model calls of a request may take together on the critical path."""
+        if self.downstream_share_ratio is None or self.sla.limit_ms is None:
+            return None
+        return self.downstream_share_ratio * self.sla.limit_ms
+
+    def rule_for(self, caller: str, callee: str, callee_service: str | None = None) -> Rule | None:
+        """Return the first rule that speaks of a boundary."""
+        return next(
+            (rule for rule in self.boundaries if rule.covers(caller, callee, callee_service)), None
+        )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A YAML node and where it stands."""
+
+    path: str
+    node: yaml.Node
+    key: str
+
+    @property
+    def line(self) -> int:
+        return int(self.node.start_mark.line) + 1
+
+    def refuse(self, message: str) -> NoReturn:
+        raise ContractError(f"{self.path}:{self.line}: {self.key}: {message}")
+
+    def mapping(self, known: tuple[str, ...]) -> dict[str, "_Place"]:
+        """Return the values of a mapping; every key must be known and stand once."""
+        if not isinstance(self.node, yaml.MappingNode):
+            self.refuse(f"expected a mapping with the keys {', '.join(known)}.")
+        values: dict[str, _Place] = {}
+        for key_node, value_node in self.node.value:
+            name = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
+            place = _Place(self.path, key_node, name)
+            if name not in known:
+                place.refuse(f"unknown key. {_nearest(name, known)}")
+            if name in values:
+                place.refuse(f"written twice, first on line {values[name].line}.")
+            values[name] = _Place(self.path, value_node, name)
+        return values
+
+    def items(self) -> list["_Place"]:
+        """Return the values of a list."""
+        if not isinstance(self.node, yaml.SequenceNode):
+            self.refuse("expected a list: start each entry with `- `.")
+        return [_Place(self.path, node, self.key) for node in self.node.value]
+
+    def text(self) -> str:
+        """Return a text that is not empty."""
+        if isinstance(self.node, yaml.MappingNode):
+            self.refuse('expected a text; quote it if it holds a colon: "resource: read".')
+        if self._tag != "str" or not str(self.node.value).strip():
+            self.refuse("expected a text; quote it if it looks like a number or a yes.")
+        return str(self.node.value).strip()
+
+    def duration_ms(self) -> float:
+        """Return a duration such as 300ms, 1.5s or 2min in milliseconds."""
+        found = _DURATION.fullmatch(self._raw())
+        if not found or float(found[1]) == 0:
+            self.refuse(f"`{self._raw()}` is no duration; write for example 300ms or 1.5s.")
+        return float(found[1]) * _UNITS_MS[found[2]]
+
+    def ratio(self) -> float:
+        """Return a percentage as a ratio."""
+        found = _PERCENT.fullmatch(self._raw())
+        if not found or float(found[1]) > 100:
+            self.refuse(f"`{self._raw()}` is no percentage from 0% to 100%; write 99.5%.")
+        return float(found[1]) / 100
+
+    def whole(self) -> int:
+        """Return a whole number from 0."""
+        if self._tag != "int" or not _WHOLE.fullmatch(self._raw()):
+            self.refuse(f"`{self._raw()}` is no whole number from 0 to 9999.")
+        return int(self._raw())
+
+    def flag(self) -> bool:
+        """Return true or false."""
+        if self._tag != "bool" or self._raw().lower() not in ("true", "false"):
+            self.refuse(f"`{self._raw()}` is neither true nor false.")
+        return self._raw().lower() == "true"
+
+    def one_of(self, known: tuple[str, ...]) -> str:
+        """Return one of a closed set of words."""
+        value = self.text()
+        if value not in known:
+            self.refuse(f"`{value}` is not known. {_nearest(value, known)}")
+        return value
+
+    @property
+    def _tag(self) -> str:
+        return str(self.node.tag).removeprefix(_YAML)
+
+    def _raw(self) -> str:
+        if not isinstance(self.node, yaml.ScalarNode):
+            self.refuse("expected one value, found a list or a mapping.")
+        return str(self.node.value)
+
+
+def load(path: Path | str) -> Contracts:
+    """Return the contract in a file.
+
+    Raises:
+        ContractError: When the file is missing, too large, no YAML, or says something unknown or
+            impossible; the message names file, line and key.
+    """
+    name = str(path)
+    try:
+        with Path(path).open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ContractError(f"{name}: cannot be read: {error.strerror}.") from error
+    if len(raw) > MAX_BYTES:
+        raise ContractError(f"{name}: larger than {MAX_BYTES // 1024} KiB; is it a contract?")
+    return parse(raw, name)
+
+
+def parse(raw: bytes, name: str = "contracts.yaml") -> Contracts:
+    """Return the contract in a file's bytes; `name` stands for the file in messages."""
+    root = _Place(name, _compose(raw, name), "contract")
+    top = root.mapping(_TOP)
+    sla = _sla(top["sla"]) if "sla" in top else Sla()
+    cohorts = top["cohorts"].mapping(_COHORTS) if "cohorts" in top else {}
+    grants, sensitive = _access(top["access"]) if "access" in top else ((), ())
+    gates = top["gates"].mapping(GATES) if "gates" in top else {}
+    return Contracts(
+        service=top["service"].text() if "service" in top else None,
+        sla=sla,
+        downstream_share_ratio=(
+            top["downstream_share"].ratio() if "downstream_share" in top else None
+        ),
+        cohorts=Cohorts(**{key: place.text() for key, place in cohorts.items()}),
+        boundaries=tuple(_rule(place, sla) for place in top["boundaries"].items())
+        if "boundaries" in top
+        else (),
+        access=grants,
+        sensitive=sensitive,
+        gates={key: place.ratio() for key, place in gates.items()},
+        path=name,
+        digest=hashlib.sha256(raw).hexdigest(),
+    )
+
+
+def _sla(place: _Place) -> Sla:
+    values = place.mapping(_SLA)
+    return Sla(
+        {QUANTILES[key]: value.duration_ms() for key, value in values.items() if key in QUANTILES},
+        values["success"].ratio() if "success" in values else None,
+    )
+
+
+def _rule(place: _Place, sla: Sla) -> Rule:
+    values = place.mapping(_RULE)
+    if "match" not in values:
+        place.refuse('a rule needs `match: "caller -> callee"`.')
+    match = values["match"].text()
+    sides = _ARROW.fullmatch(match)
+    if not sides:
+        values["match"].refuse(f'`{match}` is not "caller -> callee"; a side may hold `*`.')
+    timeout_ms = values["timeout"].duration_ms() if "timeout" in values else None
+    budget_ms = values["budget"].duration_ms() if "budget" in values else None
+    return Rule(
+        match=match,
+        caller=sides[1],
+        callee=sides[2],
+        budget_ms=budget_ms,
+        quantile=QUANTILES[values["quantile"].one_of(tuple(QUANTILES))]
+        if "quantile" in values
+        else sla.quantile,
+        timeout_ms=timeout_ms,
+        idempotent=values["idempotent"].flag() if "idempotent" in values else None,
+        retries=values["retries"].whole() if "retries" in values else None,
+        fallback=values["fallback"].text() if "fallback" in values else None,
+        line=place.line,
+    )
+
+
+def _access(place: _Place) -> tuple[tuple[Grant, ...], tuple[str, ...]]:
+    grants: list[Grant] = []
+    sensitive: dict[str, None] = {}
+    for entry in place.items():
+        values = entry.mapping(_ACCESS)
+        if "agent" not in values:
+            entry.refuse("an access entry needs `agent`.")
+        agent = values["agent"].text()
+        if "allow" in values:
+            for line in values["allow"].items():
+                grants.extend(_grants(agent, line))
+        if "sensitive" in values:
+            sensitive.update(dict.fromkeys(item.text() for item in values["sensitive"].items()))
+    return tuple(grants), tuple(sensitive)
+
+
+def _grants(agent: str, place: _Place) -> Iterator[Grant]:
+    resource, colon, words = place.text().rpartition(": ")
+    if not colon or not resource.strip():
+        place.refuse(f'`{place.text()}` is not "resource: access, access".')
+    for word in words.split(","):
+        access = word.strip()
+        if access not in ACCESSES:
+            place.refuse(f"access `{access}` is not known. {_nearest(access, ACCESSES)}")
+        yield Grant(agent, resource.strip(), access, place.line)
+
+
+def _compose(raw: bytes, name: str) -> yaml.Node:
+    """Return the one document of a file as nodes, refusing what no contract needs."""
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ContractError(f"{name}: not UTF-8 at byte {error.start}.") from error
+    try:
+        depth = 0
+        for event in yaml.parse(text, yaml.SafeLoader):
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            # A few aliases of aliases grow into billions of values.
+            if isinstance(event, yaml.AliasEvent):
+                raise ContractError(f"{name}:{line}: `*{event.anchor}`: aliases are not read.")
+            tag = getattr(event, "tag", None)
+            if tag is not None and tag != "!":
+                raise ContractError(f"{name}:{line}: tag `{tag}` is not read.")
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise ContractError(f"{name}:{line}: nested deeper than {MAX_DEPTH} levels.")
+        node = yaml.compose(text, yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise ContractError(f"{name}{line}: no YAML: {error.problem or error.context}.") from error
+    except yaml.YAMLError as error:
+        raise ContractError(f"{name}: no YAML: {' '.join(str(error).split())}.") from error
+    if node is None:
+        raise ContractError(f"{name}: empty; a contract starts with `sla:` or `boundaries:`.")
+    return node
+
+
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"Did you mean `{near[0]}`?" if near else f"Known: {', '.join(known)}."
