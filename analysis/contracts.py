@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -279,6 +279,20 @@ def parse(raw: bytes, name: str = "contracts.yaml") -> Contracts:
     )
 
 
+def sides(known: Sequence[str], contracts: Contracts | None) -> Cohorts:
+    """Return which of the cohorts in the lake stand for before and after.
+
+    The contract's names count first, then `baseline` and `pilot`; a lone cohort is the pilot.
+    """
+    named = contracts.cohorts if contracts else Cohorts()
+    baseline = named.baseline or ("baseline" if "baseline" in known else None)
+    rest = [cohort for cohort in known if cohort != baseline]
+    pilot = named.pilot or ("pilot" if "pilot" in known else None)
+    if pilot is None and len(rest) == 1:
+        pilot = rest[0]
+    return Cohorts(baseline, pilot)
+
+
 def _sla(place: _Place) -> Sla:
     values = place.mapping(_SLA)
     return Sla(
@@ -363,8 +377,8 @@ def _compose(raw: bytes, name: str) -> yaml.Node:
         node = yaml.compose(text, yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
-        raise ContractError(f"{name}{line}: no YAML: {error.problem or error.context}.") from error
+        place = f"{name}:{mark.line + 1}" if mark else name
+        raise ContractError(f"{place}: no YAML: {error.problem or error.context}.") from error
     except yaml.YAMLError as error:
         raise ContractError(f"{name}: no YAML: {' '.join(str(error).split())}.") from error
     if node is None:

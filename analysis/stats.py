@@ -103,7 +103,8 @@ class Sample:
 
 def codes(units: ArrayLike) -> Ints:
     """Return units of any type as dense integers from 0."""
-    return np.asarray(pd.factorize(np.asarray(units))[0], dtype=np.intp)
+    names = units if isinstance(units, pd.Series) else np.asarray(units)
+    return np.asarray(pd.factorize(names)[0], dtype=np.intp)
 
 
 def sample(values: ArrayLike, units: ArrayLike, weights: ArrayLike | None = None) -> Sample:

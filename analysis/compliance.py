@@ -1,0 +1,194 @@
+"""Measured against promised: latency budgets of boundaries, the SLA of requests."""
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import replace
+from enum import StrEnum
+from typing import Any
+
+import pandas as pd
+
+from analysis import phrases, stats
+from analysis.contracts import DEFAULT_QUANTILE, Contracts, Rule, sides
+from analysis.engine import Model
+from analysis.scope import Scope
+from analysis.tails import columns
+
+# The model is judged apart from what is downstream, and a page only waits for the whole.
+NOT_DOWNSTREAM = ("model", "ui")
+
+
+class Label(StrEnum):
+    """What may be said of a budget."""
+
+    KEPT = "kept"
+    BROKEN = "broken"
+    NOT_ENOUGH = "not enough evidence"
+    NO_BUDGET = "no budget"
+
+
+_WORST_FIRST = (Label.BROKEN, Label.NOT_ENOUGH, Label.KEPT, Label.NO_BUDGET)
+_COLUMNS = [
+    *("cohort", "boundary_id", "boundary", "caller", "kind", "callee", "rule", "line"),
+    *("budget_ms", "quantile", "calls", "over"),
+    *columns("kept_ratio", stats.NOTHING),
+    *columns("tail_ms", stats.NOTHING),
+    *("of_budget_ratio", "label", "reason"),
+]
+_REQUEST_COLUMNS = [
+    *("cohort", "requests", "sla_ms"),
+    *columns("within_sla_ratio", stats.NOTHING),
+    "downstream_budget_ms",
+    *columns("within_downstream_ratio", stats.NOTHING),
+]
+
+
+def by_boundary(model: Model, contracts: Contracts | None, scope: Scope) -> pd.DataFrame:
+    """Return every boundary of the judged cohort against its budget.
+
+    The judged cohort is the scope's, else the contract's pilot. Broken ones come first.
+    """
+    scope = judged(model, contracts, scope)
+    facts = model.ask("boundary_facts", scope)
+    samples = model.ask("call_samples", scope)
+    groups = samples.groupby(["cohort", "boundary_id"], sort=False, observed=True).indices
+    rows = []
+    for fact in facts.to_dict("records"):
+        rule = _rule(contracts, fact)
+        calls = samples.iloc[groups[fact["cohort"], fact["boundary_id"]]]
+        names = ("cohort", "boundary_id", "boundary", "caller", "kind", "callee")
+        rows.append({name: fact[name] for name in names} | _against(calls, rule, contracts))
+    frame = pd.DataFrame(rows, columns=_COLUMNS)
+    order = frame["label"].map({str(label): place for place, label in enumerate(_WORST_FIRST)})
+    return (
+        frame.assign(order=order)
+        .sort_values(["order", "of_budget_ratio"], ascending=[True, False], kind="stable")
+        .drop(columns="order")
+        .reset_index(drop=True)
+    )
+
+
+def by_request(model: Model, contracts: Contracts | None, scope: Scope) -> pd.DataFrame:
+    """Return the share of requests within the SLA and within the downstream budget, by cohort.
+
+    The downstream budget is a share of the SLA for the critical-path time of all calls but models
+    together; a request is within it as a whole, never boundary by boundary.
+    """
+    requests = model.ask("request_samples", scope)
+    sla_ms = contracts.sla.limit_ms if contracts else None
+    budget_ms = contracts.downstream_budget_ms if contracts else None
+    if budget_ms is not None:
+        requests = requests.assign(downstream_ms=downstream_ms(model, scope, requests))
+    rows = []
+    for cohort, frame in requests.groupby("cohort", sort=True, observed=True):
+        row: dict[str, object] = {"cohort": cohort, "requests": len(frame)}
+        row |= {"sla_ms": math.nan if sla_ms is None else sla_ms}
+        row |= columns("within_sla_ratio", within(frame, "duration_ms", sla_ms))
+        row |= {"downstream_budget_ms": math.nan if budget_ms is None else budget_ms}
+        row |= columns("within_downstream_ratio", within(frame, "downstream_ms", budget_ms))
+        rows.append(row)
+    return pd.DataFrame(rows, columns=_REQUEST_COLUMNS)
+
+
+def within(frame: pd.DataFrame, column: str, limit_ms: float | None) -> stats.Estimate:
+    """Return the share of rows within a limit, or nothing without one."""
+    if limit_ms is None or column not in frame:
+        return stats.NOTHING
+    return stats.proportion(frame[column] <= limit_ms, frame["unit_id"], frame["weight"])
+
+
+def downstream_ms(model: Model, scope: Scope, requests: pd.DataFrame) -> pd.Series:
+    """Return the critical-path time of all calls but models, for each of the requests."""
+    path = model.ask("path_by_request", scope)
+    path = path[path["boundary_id"].notna() & ~path["kind"].isin(NOT_DOWNSTREAM)]
+    return requests["request_id"].map(path.groupby("request_id")["critical_ms"].sum()).fillna(0.0)
+
+
+def unmatched(model: Model, contracts: Contracts | None, scope: Scope) -> list[str]:
+    """Return a warning for every rule of the contract that no boundary answers to."""
+    if contracts is None:
+        return []
+    facts = model.ask("boundary_facts", scope).to_dict("records")
+    met = {rule.line for fact in facts if (rule := _rule(contracts, fact))}
+    return [
+        f"{contracts.path}:{rule.line}: `{rule.match}` matches no boundary of these traces."
+        for rule in contracts.boundaries
+        if rule.line not in met
+    ]
+
+
+def _rule(contracts: Contracts | None, fact: Mapping[Hashable, Any]) -> Rule | None:
+    if contracts is None:
+        return None
+    service = fact["callee_service"]
+    return contracts.rule_for(
+        fact["caller"], fact["callee"], service if isinstance(service, str) else None
+    )
+
+
+def _against(
+    calls: pd.DataFrame, rule: Rule | None, contracts: Contracts | None
+) -> dict[str, object]:
+    """Return the measured tail of one boundary's calls, and what that says of its budget."""
+    p = rule.quantile if rule else contracts.sla.quantile if contracts else DEFAULT_QUANTILE
+    budget_ms = rule.budget_ms if rule else None
+    sample = stats.sample(calls["client_ms"], stats.codes(calls["unit_id"]), calls["weight"])
+    tail = stats.percentile(sample, p)
+    kept = within(calls, "client_ms", budget_ms)
+    label = judge(tail, budget_ms)
+    return {
+        "rule": rule.match if rule else None,
+        "line": rule.line if rule else None,
+        "budget_ms": math.nan if budget_ms is None else budget_ms,
+        "quantile": p,
+        "calls": len(calls),
+        "over": math.nan if budget_ms is None else int((calls["client_ms"] > budget_ms).sum()),
+        **columns("kept_ratio", kept),
+        **columns("tail_ms", tail),
+        "of_budget_ratio": math.nan if budget_ms is None else tail.value / budget_ms,
+        "label": str(label),
+        "reason": _reason(label, tail, kept, p, budget_ms),
+    }
+
+
+def judge(tail: stats.Estimate, budget_ms: float | None) -> Label:
+    """Return what an interval says of a budget: wholly inside, wholly outside, or neither."""
+    if budget_ms is None:
+        return Label.NO_BUDGET
+    if tail.upper <= budget_ms:
+        return Label.KEPT
+    return Label.BROKEN if tail.lower > budget_ms else Label.NOT_ENOUGH
+
+
+def _reason(
+    label: Label, tail: stats.Estimate, kept: stats.Estimate, p: float, budget_ms: float | None
+) -> str:
+    name = phrases.quantile(p)
+    if budget_ms is None:
+        return "No rule of the contract sets a budget for this boundary."
+    measured = f"{name} is {phrases.ms(tail.value)} {phrases.ms_interval(tail.lower, tail.upper)}"
+    promised = f"the budget of {phrases.ms(budget_ms)}"
+    if label is Label.KEPT:
+        return f"{measured}, within {promised}."
+    if label is Label.BROKEN:
+        over = phrases.percent(1 - kept.value)
+        return f"{measured}, above {promised}; {over} of {phrases.count(tail.n)} calls were over."
+    if tail.is_bounded:
+        needed = stats.n_to_decide(kept, p, level=stats.LEVEL)
+        more = (
+            f"about {phrases.count(needed)} calls would settle it"
+            if math.isfinite(needed)
+            else "it sits on the limit"
+        )
+        return f"{measured} holds {promised}; {more}."
+    return (
+        f"{name} has no interval from {phrases.count(tail.n)} calls in {tail.units} units; "
+        f"{stats.least_n(p)} independent ones are the least."
+    )
+
+
+def judged(model: Model, contracts: Contracts | None, scope: Scope) -> Scope:
+    """Return the scope narrowed to the cohort that promises are held against."""
+    if scope.cohort is not None:
+        return scope
+    return replace(scope, cohort=sides(model.cohorts(), contracts).pilot)

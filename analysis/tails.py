@@ -1,0 +1,77 @@
+"""Tail latency and failure of every boundary and of whole requests, with intervals."""
+
+import numpy as np
+import pandas as pd
+
+from analysis import stats
+from analysis.engine import Model
+from analysis.scope import Scope
+
+QUANTILES = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
+
+
+def by_boundary(model: Model, scope: Scope) -> pd.DataFrame:
+    """Return calls, failures and percentiles of every boundary, one row a cohort and boundary.
+
+    Percentiles are of the time the caller waited, in ms, failed calls included; the unit is the
+    conversation, else the trace.
+    """
+    facts = model.ask("boundary_facts", scope)
+    samples = model.ask("call_samples", scope)
+    groups = samples.groupby(["cohort", "boundary_id"], sort=False, observed=True).indices
+    rows = [
+        _figures(samples.iloc[groups[key]], "client_ms", "is_error", "error_ratio")
+        for key in zip(facts["cohort"], facts["boundary_id"], strict=True)
+    ]
+    return pd.concat(
+        [facts.reset_index(drop=True), pd.DataFrame(rows, columns=_columns("error_ratio"))], axis=1
+    )
+
+
+def end_to_end(model: Model, scope: Scope) -> pd.DataFrame:
+    """Return requests, failures and percentiles of user requests, one row a cohort."""
+    samples = model.ask("request_samples", scope)
+    rows = []
+    for cohort, requests in samples.groupby("cohort", sort=True, observed=True):
+        rows.append(
+            {
+                "cohort": cohort,
+                "requests": len(requests),
+                "units": requests["unit_id"].nunique(),
+                "failed": int(requests["is_failed"].sum()),
+                **_figures(requests, "duration_ms", "is_failed", "failed_ratio"),
+                "first_at": _at(requests["start_ns"].min()),
+                "last_at": _at(requests["start_ns"].max()),
+            }
+        )
+    first = ["cohort", "requests", "units", "failed"]
+    return pd.DataFrame(rows, columns=[*first, *_columns("failed_ratio"), "first_at", "last_at"])
+
+
+def columns(name: str, estimate: stats.Estimate) -> dict[str, object]:
+    """Return an estimate as the columns every frame has: value, bounds, grade, effective size."""
+    return {
+        name: estimate.value,
+        f"{name}_lower": estimate.lower,
+        f"{name}_upper": estimate.upper,
+        f"{name}_grade": str(estimate.grade),
+        f"{name}_n_eff": estimate.n_eff,
+    }
+
+
+def _columns(share: str) -> list[str]:
+    return [name for figure in (share, *QUANTILES) for name in columns(figure, stats.NOTHING)]
+
+
+def _figures(frame: pd.DataFrame, value: str, failed: str, share: str) -> dict[str, object]:
+    units = stats.codes(frame["unit_id"])
+    weights = frame["weight"].to_numpy(dtype=np.float64)
+    values = stats.sample(frame[value].to_numpy(dtype=np.float64), units, weights)
+    figures = columns(share, stats.proportion(frame[failed], units, weights))
+    for name, p in QUANTILES.items():
+        figures |= columns(name, stats.percentile(values, p))
+    return figures
+
+
+def _at(nanoseconds: int) -> pd.Timestamp:
+    return pd.Timestamp(int(nanoseconds), unit="ns")
