@@ -1,0 +1,114 @@
+"""Granted against used: what every agent touched, and what is new since the baseline."""
+
+from dataclasses import replace
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+import pandas as pd
+
+from analysis.contracts import Contracts, Grant, sides
+from analysis.engine import Model
+from analysis.scope import Scope
+
+# From least to most; unknown stands apart, since it may be anything.
+LATTICE = ("none", "read", "execute", "write", "delete", "admin")
+
+
+class Granted(StrEnum):
+    """How a use and a grant meet."""
+
+    GRANTED = "granted"
+    NOT_GRANTED = "not granted"
+    UNSEEN = "unseen"  # granted, never used
+    NO_CONTRACT = "no contract"
+
+
+def footprint(model: Model, contracts: Contracts | None, scope: Scope) -> pd.DataFrame:
+    """Return every access of every agent, one row a cohort, agent, resource, access and kind.
+
+    Grants nobody used stand at the end of the judged cohort as `unseen`, with no calls. `is_new` marks what
+    the pilot does and the baseline did not; `before_access` is what the baseline did there.
+    """
+    used = model.ask("access_use", replace(scope, cohort=None))
+    named = sides(model.cohorts(), contracts)
+    before = used[used["cohort"] == named.baseline]
+    done = before.groupby(["agent", "resource"])["access"].agg(set).to_dict()
+    grants = contracts.access if contracts else ()
+    patterns = contracts.sensitive if contracts else ()
+    rows = []
+    for use in used.to_dict("records"):
+        if scope.cohort is not None and use["cohort"] != scope.cohort:
+            continue
+        was = done.get((use["agent"], use["resource"]), set())
+        tags = use["sensitivity"]
+        marked = any(fnmatchcase(use["resource"], pattern) for pattern in patterns)
+        rows.append(
+            {
+                **use,
+                "sensitivity": [] if tags is None else [str(tag) for tag in tags],
+                "is_sensitive": marked or (tags is not None and len(tags) > 0),
+                "grant": str(_grant(grants, use["agent"], use["resource"], use["access"])),
+                "is_new": bool(
+                    use["cohort"] == named.pilot and len(before) and use["access"] not in was
+                ),
+                "before_access": highest(was),
+            }
+        )
+    rows += [
+        _unseen(grant, scope.cohort or named.pilot, patterns)
+        for grant in _idle(grants, rows, named.pilot)
+    ]
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def highest(accesses: set[str]) -> str | None:
+    """Return the most that a set of accesses allows, `unknown` where one of them is unknown."""
+    known = [access for access in LATTICE if access in accesses]
+    if "unknown" in accesses:
+        return "unknown"
+    return known[-1] if known else None
+
+
+def _grant(grants: tuple[Grant, ...], agent: str, resource: str, access: str) -> Granted:
+    if not grants:
+        return Granted.NO_CONTRACT
+    if access == "none" or any(grant.covers(agent, resource, access) for grant in grants):
+        return Granted.GRANTED
+    return Granted.NOT_GRANTED
+
+
+def _idle(
+    grants: tuple[Grant, ...], rows: list[dict[str, object]], cohort: str | None
+) -> list[Grant]:
+    uses = [row for row in rows if row["cohort"] == cohort]
+    return [
+        grant
+        for grant in grants
+        if not any(
+            grant.covers(str(row["agent"]), str(row["resource"]), str(row["access"]))
+            for row in uses
+        )
+    ]
+
+
+def _unseen(grant: Grant, cohort: str | None, patterns: tuple[str, ...]) -> dict[str, object]:
+    return {
+        "cohort": cohort,
+        "agent": grant.agent,
+        "resource": grant.resource,
+        "access": grant.access,
+        "calls": 0,
+        "failed": 0,
+        "traces": 0,
+        "sensitivity": [],
+        "is_sensitive": grant.resource in patterns,
+        "grant": str(Granted.UNSEEN),
+        "is_new": False,
+    }
+
+
+_COLUMNS = [
+    *("cohort", "agent", "resource", "access", "kind", "calls", "failed", "rows", "traces"),
+    *("first_at", "last_at", "first_trace_id", "sensitivity", "is_sensitive"),
+    *("is_sensitivity_inferred", "grant", "is_new", "before_access"),
+]

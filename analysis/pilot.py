@@ -1,0 +1,422 @@
+"""Did the pilot change the tail: before against after, with a label, a reason and an interval."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from analysis import phrases, stats
+from analysis.comparability import (
+    DAY_NS,
+    Check,
+    Design,
+    Unit,
+    Windows,
+    checks,
+    mix_weights,
+    windows,
+)
+from analysis.contracts import DEFAULT_QUANTILE, Contracts, sides
+from analysis.engine import Model
+from analysis.scope import Scope
+from analysis.stats import Verdict
+from analysis.tails import columns
+
+QUANTILES = (0.5, 0.95, 0.99)
+# Share of false discoveries allowed among the boundaries said to have changed.
+FALSE_DISCOVERY = 0.10
+# Failing units, both sides together, below which a change of the failure rate is not judged.
+LEAST_FAILING_UNITS = 10
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a percentile moved from one sample to another."""
+
+    quantile: float
+    before: stats.Estimate
+    after: stats.Estimate
+    ratio: float
+    lower: float
+    upper: float
+    upper_one_sided: float
+    label: Verdict
+    n_needed: float  # calls a side that would show a drop of ten per cent; NaN when decided
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Before against after: one headline, every quantile, every boundary, every condition."""
+
+    label: str
+    reason: str
+    design: str
+    unit: str
+    baseline: str | None
+    pilot: str | None
+    quantile: float
+    end_to_end: pd.DataFrame
+    boundaries: pd.DataFrame
+    checks: list[Check]
+
+
+def compare(
+    model: Model,
+    contracts: Contracts | None,
+    scope: Scope | None = None,
+    *,
+    baseline: str | None = None,
+    pilot: str | None = None,
+) -> Comparison:
+    """Return how the pilot's tail compares with the baseline's.
+
+    The headline is the end-to-end quantile of the contract's SLA, else p95; it is declared before
+    the data are seen and needs no correction. Boundaries are corrected for their number.
+
+    Args:
+        model: The lake's model.
+        contracts: Names the cohorts, the headline and the margin for "no worse".
+        scope: Narrows both sides alike; its cohort is ignored.
+        baseline: The cohort before, in place of the contract's.
+        pilot: The cohort after, in place of the contract's.
+    """
+    scope = replace(scope or Scope(), cohort=None)
+    named = sides(model.cohorts(), contracts)
+    before_name, after_name = baseline or named.baseline, pilot or named.pilot
+    headline = contracts.sla.quantile if contracts else DEFAULT_QUANTILE
+    margin = 1 + contracts.gates["slower"] if contracts and "slower" in contracts.gates else None
+    requests = model.ask("request_samples", scope)
+    before = requests[requests["cohort"] == before_name]
+    after = requests[requests["cohort"] == after_name]
+    if before.empty or after.empty or before_name == after_name:
+        reason = _nothing(before_name, after_name, model.cohorts(), is_before=before.empty)
+        return Comparison(
+            str(Verdict.NOT_ENOUGH),
+            reason,
+            "",
+            "",
+            before_name,
+            after_name,
+            headline,
+            pd.DataFrame(columns=_COLUMNS),
+            pd.DataFrame(columns=_BOUNDARY_COLUMNS),
+            [],
+        )
+
+    window = windows(before, after)
+    margin = margin or stats.NO_WORSE_RATIO
+    facts = model.ask("boundary_facts", scope)
+    conditions = checks(before, after, window, facts, model.ask("trace_coverage", scope))
+    conditions.append(placebo(before, window, headline))
+    changes = _end_to_end(before, after, window, headline, margin)
+    main = next(change for change in changes if change.quantile == headline)
+    refused = [
+        check
+        for check in conditions
+        if check.ok is False and check.name in ("placebo", "mix of operations")
+    ]
+    label = Verdict.NOT_ENOUGH if refused else main.label
+    reason = " ".join(check.detail for check in refused) or explain(main, window, margin)
+    rows = [
+        _row(
+            change, Verdict.NOT_ENOUGH if refused else change.label, explain(change, window, margin)
+        )
+        for change in changes
+    ]
+    calls = model.ask("call_samples", scope)
+    return Comparison(
+        str(label),
+        reason,
+        str(window.design),
+        str(window.unit),
+        before_name,
+        after_name,
+        headline,
+        pd.DataFrame(rows, columns=_COLUMNS),
+        _boundaries(
+            facts,
+            calls[calls["cohort"] == before_name],
+            calls[calls["cohort"] == after_name],
+            window,
+            headline,
+            margin,
+        ),
+        conditions,
+    )
+
+
+def change(
+    before: stats.Sample, after: stats.Sample, p: float, window: Windows, *, margin: float
+) -> Change:
+    """Return how one percentile moved, with the label its intervals allow."""
+    by_days = window.unit is Unit.DAY
+    was = stats.percentile(before, p, by_days=by_days)
+    now = stats.percentile(after, p, by_days=by_days)
+    if window.unit is Unit.BLOCK:
+        was, now = (replace(side, grade=stats.Grade.INSUFFICIENT) for side in (was, now))
+    ratio, lower, upper = stats.ratio(was, now)
+    one_sided = _interval(before, after, p, stats.ONE_SIDED)[1]
+    label = stats.decide(lower, upper, one_sided, margin=margin)
+    if label is Verdict.PROVEN and not window.may_prove:
+        label = Verdict.FASTER if upper < 1 else Verdict.NO_WORSE
+    needed = stats.n_needed(was, p) if label is Verdict.NOT_ENOUGH else math.nan
+    return Change(p, was, now, ratio, lower, upper, one_sided, label, needed)
+
+
+def placebo(before: pd.DataFrame, window: Windows, p: float) -> Check:
+    """Return whether the baseline's second half looks like its first, by the same method."""
+    name = "placebo"
+    if window.design is Design.CONCURRENT:
+        return Check(name, ok=None, detail="Not needed: both sides share whatever time does.")
+    days = (before["start_ns"] // DAY_NS).to_numpy()
+    edge = (
+        (days.min() + days.max() + 1) / 2 * DAY_NS
+        if window.unit is Unit.DAY
+        else (before["start_ns"].min() + before["start_ns"].max()) / 2
+    )
+    if window.unit is Unit.DAY:
+        edge = math.floor(edge / DAY_NS) * DAY_NS
+    halves = before[before["start_ns"] < edge], before[before["start_ns"] >= edge]
+    if any(half.empty for half in halves):
+        return Check(name, ok=None, detail="The baseline is too short to be split in halves.")
+    first, second = (_sample(half, window) for half in halves)
+    moved = change(first, second, p, window, margin=1.0)
+    said = f"{phrases.quantile(p)} of the baseline's second half"
+    if math.isnan(moved.lower) or math.isnan(moved.upper):
+        return Check(name, ok=None, detail=f"{said} has no interval against the first.")
+    interval = phrases.change_interval(moved.lower, moved.upper)
+    if moved.lower > 1 or moved.upper < 1:
+        detail = (
+            f"The baseline drifts: {said} {phrases.moved(moved.ratio)} {interval} against its "
+            "first, so a difference to the pilot may be time alone."
+        )
+        return Check(name, ok=False, detail=detail)
+    return Check(name, ok=True, detail=f"{said} {phrases.moved(moved.ratio)} {interval}: no drift.")
+
+
+def explain(moved: Change, window: Windows, margin: float) -> str:
+    """Return one sentence that says what a change is and how far it is known."""
+    name = phrases.quantile(moved.quantile)
+    if moved.label is Verdict.NOT_ENOUGH:
+        return _open(moved, window, name)
+    interval = phrases.change_interval(moved.lower, moved.upper)
+    said = f"{name} {phrases.moved(moved.ratio)} {interval}"
+    if moved.label is Verdict.PROVEN:
+        return f"{said}, proven at least 10\u202f%."
+    if moved.label is Verdict.FASTER:
+        if moved.upper_one_sided <= stats.PROVEN_RATIO:
+            days = min(window.before_days, window.after_days)
+            return f"{said}; {days} days a side are too few to call it proven."
+        return f"{said}: faster, at least 10\u202f% not proven."
+    if moved.label is Verdict.NO_WORSE:
+        return f"{said}: a rise beyond {phrases.percent(margin - 1)} is ruled out."
+    return f"{said}: slower."
+
+
+def _open(moved: Change, window: Windows, name: str) -> str:
+    have = min(moved.before.n, moved.after.n)
+    if math.isnan(moved.ratio):
+        return f"{name} cannot be compared: one side has no calls."
+    said = f"{name} {phrases.moved(moved.ratio)}"
+    if not (math.isfinite(moved.lower) and math.isfinite(moved.upper)):
+        units = min(moved.before.units, moved.after.units)
+        return (
+            f"{said}, without an interval: {phrases.count(have)} calls in {units} units of a "
+            f"{window.unit} are too few."
+        )
+    said += f" {phrases.change_interval(moved.lower, moved.upper)}, which settles nothing"
+    if not math.isfinite(moved.n_needed):
+        return f"{said}."
+    need = f"about {phrases.count(moved.n_needed)} a side would show a drop of 10\u202f%"
+    if window.design is Design.SEQUENTIAL and window.before_days:
+        days = math.ceil(moved.n_needed / moved.before.n * window.before_days)
+        need += f" ({phrases.count(days)} days at this traffic)"
+    return f"{said}: {need}, {phrases.count(have)} are there."
+
+
+def _interval(
+    before: stats.Sample, after: stats.Sample, p: float, level: float
+) -> tuple[float, float]:
+    was, now = (stats.percentile(side, p, level=level) for side in (before, after))
+    return stats.ratio(was, now)[1:]
+
+
+def _sample(
+    frame: pd.DataFrame,
+    window: Windows,
+    column: str = "duration_ms",
+    weights: stats.Floats | None = None,
+) -> stats.Sample:
+    own = frame["weight"].to_numpy(np.float64) if weights is None else weights
+    keep = own > 0
+    values = frame[column].to_numpy(np.float64)
+    return stats.sample(values[keep], window.units(frame)[keep], own[keep])
+
+
+def _end_to_end(
+    before: pd.DataFrame, after: pd.DataFrame, window: Windows, headline: float, margin: float
+) -> list[Change]:
+    weights = mix_weights(before, after)
+    if not (weights[0].any() and weights[1].any()):
+        weights = before["weight"].to_numpy(np.float64), after["weight"].to_numpy(np.float64)
+    was = _sample(before, window, weights=weights[0])
+    now = _sample(after, window, weights=weights[1])
+    quantiles = sorted({*QUANTILES, headline})
+    return [change(was, now, p, window, margin=margin) for p in quantiles]
+
+
+def _row(moved: Change, label: Verdict, reason: str) -> dict[str, object]:
+    return {
+        "quantile": moved.quantile,
+        **columns("before_ms", moved.before),
+        **columns("after_ms", moved.after),
+        "ratio": moved.ratio,
+        "ratio_lower": moved.lower,
+        "ratio_upper": moved.upper,
+        "upper_one_sided": moved.upper_one_sided,
+        "label": str(label),
+        "reason": reason,
+        "n_needed": moved.n_needed,
+    }
+
+
+def _boundaries(
+    facts: pd.DataFrame,
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    window: Windows,
+    p: float,
+    margin: float,
+) -> pd.DataFrame:
+    """Return every boundary's change, corrected for how many there are."""
+    rows = list(_compared(facts, before, after, window, p, margin))
+    frame = pd.DataFrame(rows, columns=_BOUNDARY_COLUMNS)
+    frame["q_value"] = stats.false_discovery(frame["q_value"].tolist())
+    frame["error_q_value"] = stats.false_discovery(frame["error_q_value"].tolist())
+    changed = frame["label"].isin(
+        [str(v) for v in (Verdict.PROVEN, Verdict.FASTER, Verdict.SLOWER)]
+    )
+    lost = changed & ~(frame["q_value"] <= FALSE_DISCOVERY)
+    frame.loc[lost, "label"] = str(Verdict.NOT_ENOUGH)
+    frame.loc[lost, "reason"] += f" Among {len(frame)} boundaries this may be chance."
+    errors_changed = frame["error_label"].isin(["more failures", "fewer failures"])
+    frame.loc[errors_changed & ~(frame["error_q_value"] <= FALSE_DISCOVERY), "error_label"] = str(
+        Verdict.NOT_ENOUGH
+    )
+    return frame
+
+
+def _compared(
+    facts: pd.DataFrame,
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    window: Windows,
+    p: float,
+    margin: float,
+) -> Iterator[dict[str, object]]:
+    sides_ = [frame.groupby("boundary_id", observed=True).indices for frame in (before, after)]
+    names = facts.drop_duplicates("boundary_id")[list(_NAMES)]
+    for name in names.to_dict("records"):
+        key = name["boundary_id"]
+        was, now = (
+            frame.iloc[groups.get(key, [])]
+            for frame, groups in zip((before, after), sides_, strict=True)
+        )
+        if was.empty and now.empty:
+            continue
+        samples = _sample(was, window, "client_ms"), _sample(now, window, "client_ms")
+        moved = change(samples[0], samples[1], p, window, margin=margin)
+        reason = explain(moved, window, margin)
+        if was.empty or now.empty:
+            reason = f"Only in the {'pilot' if was.empty else 'baseline'}: nothing to compare."
+        chance = math.nan
+        if not math.isnan(moved.ratio):
+            chance = stats.p_value(partial(_interval, *samples, p))
+        yield {
+            **{str(column): value for column, value in name.items()},
+            **_row(moved, moved.label, reason),
+            "before_calls": len(was),
+            "after_calls": len(now),
+            **_errors(was, now, window),
+            "q_value": chance,
+        }
+
+
+def _errors(was: pd.DataFrame, now: pd.DataFrame, window: Windows) -> dict[str, object]:
+    """Return how the failure rate of a boundary moved."""
+    sides_ = _failing(was, window), _failing(now, window)
+
+    def interval(level: float) -> tuple[float, float]:
+        before, after = (stats.proportion_of_counts(*side, level=level) for side in sides_)
+        return stats.difference(before, after)[1:]
+
+    before, after = (stats.proportion_of_counts(*side) for side in sides_)
+    moved, lower, upper = stats.difference(before, after)
+    failing = sum(int((failed > 0).sum()) for failed, _, _ in sides_)
+    label = str(Verdict.NOT_ENOUGH)
+    if failing >= LEAST_FAILING_UNITS and (lower > 0 or upper < 0):
+        label = "more failures" if lower > 0 else "fewer failures"
+    return {
+        **columns("before_error_ratio", before),
+        **columns("after_error_ratio", after),
+        "error_change": moved,
+        "error_change_lower": lower,
+        "error_change_upper": upper,
+        "error_label": label,
+        "error_q_value": math.nan if math.isnan(moved) else stats.p_value(interval, null=0.0),
+    }
+
+
+def _failing(frame: pd.DataFrame, window: Windows) -> tuple[stats.Floats, stats.Floats, int]:
+    """Return failed weight and weight of each unit, and the calls in all."""
+    units = window.units(frame)
+    weight = frame["weight"].to_numpy(np.float64)
+    failed = frame["is_error"].to_numpy(np.float64)
+    return (
+        np.bincount(units, weights=failed * weight).astype(np.float64),
+        np.bincount(units, weights=weight).astype(np.float64),
+        len(frame),
+    )
+
+
+def _nothing(before: str | None, after: str | None, known: list[str], *, is_before: bool) -> str:
+    lake = f"The lake has {', '.join(known) or 'no cohorts'}."
+    if before == after and before is not None:
+        return f"Both sides are the cohort `{before}`. {lake}"
+    missing = before if is_before else after
+    side = "baseline" if is_before else "pilot"
+    if missing is None:
+        return f"No cohort stands for the {side}; name one in the contract's `cohorts`. {lake}"
+    return f"The {side} `{missing}` has no requests in this scope. {lake}"
+
+
+_NAMES = ("boundary_id", "boundary", "caller", "kind", "callee")
+_EMPTY = Change(
+    quantile=DEFAULT_QUANTILE,
+    before=stats.NOTHING,
+    after=stats.NOTHING,
+    ratio=math.nan,
+    lower=math.nan,
+    upper=math.nan,
+    upper_one_sided=math.nan,
+    label=Verdict.NOT_ENOUGH,
+    n_needed=math.nan,
+)
+_COLUMNS = list(_row(_EMPTY, Verdict.NOT_ENOUGH, ""))
+_BOUNDARY_COLUMNS = [
+    *_NAMES,
+    *_COLUMNS,
+    "before_calls",
+    "after_calls",
+    *columns("before_error_ratio", stats.NOTHING),
+    *columns("after_error_ratio", stats.NOTHING),
+    "error_change",
+    "error_change_lower",
+    "error_change_upper",
+    "error_label",
+    "error_q_value",
+    "q_value",
+]
