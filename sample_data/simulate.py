@@ -1,0 +1,106 @@
+"""A month before a pilot and a month of it, as OTLP dumps with a known answer for every fault."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import click
+import orjson
+
+from sample_data import ledgers
+from sample_data.draws import turns
+from sample_data.faults import MONTHS, PLANTED, Answer, Answers, Faults, Tally
+from sample_data.otlp import SUFFIXES, Format, write_service
+from sample_data.record import Span
+from sample_data.request import Outcome, respond
+
+REQUESTS = 6000
+SEED = 2026
+
+
+def write(
+    out: Path,
+    *,
+    requests: int = REQUESTS,
+    seed: int = SEED,
+    faults: Faults = Faults(),  # noqa: B008 - frozen
+    encoding: Format = Format.JSONL,
+) -> Answers:
+    """Write both months, tickets.csv, costs.csv and answers.json below `out`; return the answers.
+
+    The same arguments give the same bytes. A month is a folder with one dump a service.
+    """
+    spans_written: dict[str, int] = {}
+    failed: dict[str, int] = {}
+    answers: list[Answer] = []
+    figures: list[ledgers.Day] = []
+    for cohort in MONTHS:
+        spans, outcomes, tally = month(cohort, requests=requests, seed=seed, faults=faults)
+        _write_month(out / cohort, spans, cohort, encoding)
+        spans_written[cohort] = len(spans)
+        failed[cohort] = sum(outcome.failed for outcome in outcomes)
+        answers.extend(tally.answers())
+        figures.extend(ledgers.days(outcomes, cohort=cohort, seed=seed))
+    made = Answers(seed, requests, spans_written, failed, tuple(answers))
+    (out / "tickets.csv").write_text(ledgers.tickets_csv(figures), encoding="utf-8")
+    (out / "costs.csv").write_text(ledgers.costs_csv(figures), encoding="utf-8")
+    (out / "answers.json").write_bytes(orjson.dumps(asdict(made), option=orjson.OPT_INDENT_2))
+    return made
+
+
+def month(
+    cohort: str, *, requests: int, seed: int, faults: Faults
+) -> tuple[list[Span], list[Outcome], Tally]:
+    """All spans of a month, what each request came to, and what was planted."""
+    spans: list[Span] = []
+    tally = Tally(cohort)
+    outcomes = [
+        respond(turn, cohort=cohort, faults=faults, tally=tally, spans=spans)
+        for turn in turns(cohort, requests=requests, seed=seed)
+    ]
+    return spans, outcomes, tally
+
+
+def _write_month(folder: Path, spans: Sequence[Span], cohort: str, encoding: Format) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    by_service: dict[str, list[Span]] = defaultdict(list)
+    for span in spans:
+        by_service[span.host.service].append(span)
+    for service, of_service in sorted(by_service.items()):
+        path = folder / f"{service}{SUFFIXES[encoding]}"
+        write_service(path, of_service, cohort, encoding)
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--requests", default=REQUESTS, show_default=True, help="User requests a month.")
+@click.option("--seed", default=SEED, show_default=True, help="The same seed, the same bytes.")
+@click.option(
+    "--without",
+    multiple=True,
+    type=click.Choice([knob.name for knob in fields(Faults)]),
+    help="Leave a fault out; may be given several times.",
+)
+@click.option(
+    "--format",
+    "encoding",
+    type=click.Choice([encoding.value for encoding in Format]),
+    default=Format.JSONL.value,
+    show_default=True,
+    help="jsonl is the faster one.",
+)
+def main(out: Path, requests: int, seed: int, without: tuple[str, ...], encoding: str) -> None:
+    """Write two months of traces below OUT, with answers.json saying what is planted where."""
+    faults = Faults(**dict.fromkeys(without, False))
+    answers = write(out, requests=requests, seed=seed, faults=faults, encoding=Format(encoding))
+    for answer in answers.faults:
+        click.echo(
+            f"{answer.cohort}  {answer.fault}: {answer.calls} in {len(answer.trace_ids)} requests, "
+            f"first {answer.first_at}; {PLANTED[answer.fault]}",
+            err=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
