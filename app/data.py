@@ -1,0 +1,168 @@
+"""Frames for pages, cached by what they depend on: the lake's fingerprint, contract and scope."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+import pyarrow as pa
+import streamlit as st
+from analysis.engine import Model
+from analysis.scope import Scope
+from ingest.lake import Lake
+
+from analysis import access, compliance, engine, pilot, risk, tails
+from analysis import contracts as contract_files
+from analysis.contracts import Cohorts, Contracts
+from app import serve
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the pages show now: a lake in one state, judged by one contract."""
+
+    lake: str
+    fingerprint: str
+    contracts: str
+    digest: str
+
+
+def source() -> Source:
+    """Return the lake and contract as they stand now; either may have changed since."""
+    path, contracts = serve.served_lake(), serve.served_contracts()
+    lake = Lake(path)
+    return Source(
+        lake=str(path),
+        fingerprint=lake.fingerprint() if lake.exists else "",
+        contracts=str(contracts) if contracts else "",
+        digest=hashlib.sha256(contracts.read_bytes()).hexdigest()
+        if contracts and contracts.is_file()
+        else "",
+    )
+
+
+def is_empty() -> bool:
+    """Return whether there is nothing to draw: no lake yet, or one without spans."""
+    now = source()
+    return not now.fingerprint or _model(now).is_empty
+
+
+def ledger() -> pd.DataFrame:
+    """Return the history of ingest, one row a source; empty where there is no lake."""
+    lake = Lake(serve.served_lake())
+    return (
+        cast(pd.DataFrame, lake.ledger().to_pandas()) if lake.exists else pa.table({}).to_pandas()
+    )
+
+
+def contracts() -> Contracts | None:
+    """Return the contract the pages judge by, or None where none was named.
+
+    Raises:
+        ContractError: If the file cannot be read; the message names file, line and key.
+    """
+    now = source()
+    return _contracts(now.contracts, now.digest) if now.contracts else None
+
+
+def cohorts() -> list[str]:
+    """Return the cohorts of the lake, baseline before pilot where the contract names them."""
+    return list(_model(source()).cohorts())
+
+
+def sides() -> Cohorts:
+    """Return which cohorts stand for before and after."""
+    return contract_files.sides(cohorts(), contracts())
+
+
+def sql(metrics: Sequence[str]) -> dict[str, str]:
+    """Return the text of questions, as they are asked of the lake."""
+    model = _model(source())
+    return {metric: model.sql(metric) for metric in metrics}
+
+
+def metric(name: str, scope: Scope) -> pd.DataFrame:
+    """Return one question's frame within a scope."""
+    return cast(pd.DataFrame, _answer(f"metric:{name}", source(), scope))
+
+
+def boundaries(scope: Scope) -> pd.DataFrame:
+    """Return calls, failures and percentiles of every boundary."""
+    return cast(pd.DataFrame, _answer("boundaries", source(), scope))
+
+
+def requests(scope: Scope) -> pd.DataFrame:
+    """Return requests, failures and percentiles of user requests, one row a cohort."""
+    return cast(pd.DataFrame, _answer("requests", source(), scope))
+
+
+def budgets(scope: Scope) -> pd.DataFrame:
+    """Return every boundary against its budget."""
+    return cast(pd.DataFrame, _answer("budgets", source(), scope))
+
+
+def budget_ms(boundary_id: str | None) -> float | None:
+    """Return what a boundary was promised, or None."""
+    frame = budgets(Scope())
+    promised = frame.loc[frame["boundary_id"] == boundary_id, "budget_ms"].dropna()
+    return None if promised.empty else float(promised.iloc[0])
+
+
+def with_budgets(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame by boundary_id with what each boundary was promised beside it."""
+    promised = budgets(Scope()).drop_duplicates("boundary_id")[["boundary_id", "budget_ms"]]
+    return frame.merge(promised, on="boundary_id", how="left")
+
+
+def promises(scope: Scope) -> pd.DataFrame:
+    """Return requests within the SLA and within the downstream budget, one row a cohort."""
+    return cast(pd.DataFrame, _answer("promises", source(), scope))
+
+
+def footprint(scope: Scope) -> pd.DataFrame:
+    """Return what each agent does to each resource, granted against used."""
+    return cast(pd.DataFrame, _answer("footprint", source(), scope))
+
+
+def comparison(scope: Scope) -> pilot.Comparison:
+    """Return the pilot before against after."""
+    return cast(pilot.Comparison, _answer("comparison", source(), scope))
+
+
+def readiness(scope: Scope) -> risk.Readiness:
+    """Return the verdict on the pilot with its gates, figures and ranking."""
+    return cast(risk.Readiness, _answer("readiness", source(), scope))
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the lake …")
+def _model(now: Source) -> Model:
+    promised = _contracts(now.contracts, now.digest) if now.contracts else None
+    return engine.connect(Path(now.lake), contracts=promised)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _contracts(path: str, digest: str) -> Contracts:  # noqa: ARG001 - the digest is the cache key
+    return contract_files.load(Path(path))
+
+
+_Answer = Callable[[Model, Contracts | None, Scope], Any]
+_ANSWERS: dict[str, _Answer] = {
+    "boundaries": lambda model, _, scope: tails.by_boundary(model, scope),
+    "requests": lambda model, _, scope: tails.end_to_end(model, scope),
+    "budgets": compliance.by_boundary,
+    "promises": compliance.by_request,
+    "footprint": access.footprint,
+    "comparison": lambda model, promised, scope: pilot.compare(model, promised, scope),
+    "readiness": risk.readiness,
+}
+
+
+@st.cache_data(max_entries=200, show_spinner="Measuring …")
+def _answer(name: str, now: Source, scope: Scope) -> Any:
+    model = _model(now)
+    if name.startswith("metric:"):
+        return model.ask(name.removeprefix("metric:"), scope)
+    promised = _contracts(now.contracts, now.digest) if now.contracts else None
+    return _ANSWERS[name](model, promised, scope)

@@ -1,0 +1,163 @@
+"""Did my dump arrive, and is every span of it accounted for?"""
+
+import re
+from pathlib import PurePath
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from ingest.load import load
+
+from app import data, parts, serve, words
+from app.parts import Column, Fact
+from ingest.errors import OrchriskError
+from ingest.report import LoadReport, Progress
+from ingest.schema import COHORT_PATTERN
+
+_LAST = "last-ingest"
+
+
+def page() -> None:
+    """Draw the ingest page."""
+    parts.heading(
+        "Add traces",
+        "Exported OTLP, JSON lines or protobuf, plain or compressed. The content decides, not the"
+        " file's name. Prompts and answers are dropped; files stay on this machine.",
+    )
+    left, right = st.columns([1, 1.1], gap="large")
+    with left:
+        _upload(right)
+    last = st.session_state.get(_LAST)
+    if last is not None:
+        _result(last)
+    _history(data.ledger())
+
+
+def _upload(beside: Any) -> None:
+    limit = st.get_option("server.maxUploadSize")
+    with st.form("upload", border=True):
+        files = st.file_uploader(
+            f"Dumps, up to {limit} MB each",
+            accept_multiple_files=True,
+            key="dumps",
+        )
+        cohort = st.text_input(
+            "Cohort: which side these traces belong to",
+            value="baseline",
+            help="Lower-case letters, digits, - and _, such as baseline or pilot.",
+            key="cohort-name",
+        ).strip()
+        is_asked = st.form_submit_button("Read in", type="primary", icon=":material/upload:")
+    st.caption(f"Larger than {limit} MB, or a nightly job: use the command, it reads as a stream.")
+    st.code(
+        f"orchrisk ingest traces/*.jsonl.gz --lake {serve.served_lake()} --cohort"
+        f" {cohort if re.fullmatch(COHORT_PATTERN, cohort) else 'baseline'}",
+        language="bash",
+    )
+    if not is_asked:
+        return
+    with beside:
+        if not re.fullmatch(COHORT_PATTERN, cohort):
+            st.error(
+                "That is no cohort name. Use lower-case letters, digits, - and _, at most 63, such"
+                " as baseline or pilot.",
+                icon=":material/error:",
+            )
+        elif not files:
+            st.warning("Choose at least one file first.", icon=":material/info:")
+        else:
+            _read_in(files, cohort)
+
+
+def _read_in(files: list[Any], cohort: str) -> None:
+    """Read the uploaded files into the lake and keep the report for the page."""
+    with st.container(border=True):
+        st.text(f"Reading {len(files)} file{'s' if len(files) > 1 else ''} into {cohort}")
+        bar, count = st.progress(0.0), st.empty()
+
+    def show(step: Progress) -> None:
+        # A compressed stream may end before its last byte was asked for.
+        done = step.bytes_read / step.bytes_total if step.bytes_total else 0.0
+        bar.progress(min(done, 1.0))
+        count.text(
+            f"{PurePath(step.source).name}: {words.digits(step.bytes_read / 1e6)} of"
+            f" {words.digits(step.bytes_total / 1e6)} MB, {step.spans:,} spans"
+        )
+
+    try:
+        st.session_state[_LAST] = load(files, serve.served_lake(), cohort=cohort, progress=show)
+    except OrchriskError as refused:
+        st.session_state.pop(_LAST, None)
+        st.error("Nothing was read in.", icon=":material/error:")
+        st.text(str(refused))
+        return
+    bar.progress(1.0)
+    st.success("Read in. Every page shows it from now on.", icon=":material/check_circle:")
+
+
+def _result(report: LoadReport) -> None:
+    names = ", ".join(PurePath(source.name).name for source in report.sources)
+    parts.section("Balance sheet of the last ingest", names)
+    parts.balance(report.read, report.kept, report.duplicates, report.rejected)
+    known = [source for source in report.sources if source.already]
+    if known:
+        st.info(
+            f"{len(known)} of {len(report.sources)} files were in the lake already and were not"
+            " read again.",
+            icon=":material/info:",
+        )
+    reasons = [(source, reason) for source in report.sources for reason in source.reasons]
+    if not reasons:
+        return
+    most = max(reason.count for _, reason in reasons) or 1
+    parts.section(
+        "What was refused, and why",
+        "The place is the first example. A row that counts nothing is a remark about the file.",
+    )
+    parts.table(
+        [
+            Column("Reason", "strong"),
+            Column(""),
+            Column("Spans", "num"),
+            Column("File", "muted"),
+            Column("First at", "muted"),
+            Column("What to do"),
+        ],
+        [
+            (
+                reason.reason,
+                parts.meter(reason.count / most, "breach"),
+                words.count(reason.count),
+                PurePath(source.name).name,
+                reason.place,
+                reason.mend,
+            )
+            for source, reason in reasons
+        ],
+    )
+
+
+def _history(ledger: pd.DataFrame) -> None:
+    if ledger.empty:
+        parts.nothing_yet(
+            "Nothing was read into this lake yet.",
+            what_to_do="Choose one or more files above. What was read, kept, found twice and"
+            " refused will be written here, file by file.",
+        )
+        return
+    parts.section(
+        "Everything ever read in", "One row a source; read = kept + duplicate + rejected."
+    )
+    total = {name: int(ledger[name].sum()) for name in ("read", "kept", "duplicates", "rejected")}
+    parts.facts(
+        [
+            Fact("Spans read", words.count(total["read"]), f"{len(ledger)} sources", "plain"),
+            Fact("Kept", words.count(total["kept"]), "in the lake", "now"),
+            Fact("Duplicate", words.count(total["duplicates"]), "same span again", "was"),
+            Fact("Rejected", words.count(total["rejected"]), "with a reason each", "breach"),
+        ]
+    )
+    st.dataframe(
+        ledger, hide_index=True, key="ledger", alt="Every source that was read into the lake"
+    )
+    parts.export(ledger, "ledger")
