@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 import pandas as pd
 
-from analysis.contracts import Contracts, Grant, sides
+from analysis.contracts import ACCESSES, Contracts, Grant, sides
 from analysis.engine import Model
 from analysis.scope import Scope
 
@@ -26,8 +26,8 @@ class Granted(StrEnum):
 def footprint(model: Model, contracts: Contracts | None, scope: Scope) -> pd.DataFrame:
     """Return every access of every agent, one row a cohort, agent, resource, access and kind.
 
-    Grants nobody used stand at the end of the judged cohort as `unseen`, with no calls. `is_new` marks what
-    the pilot does and the baseline did not; `before_access` is what the baseline did there.
+    Grants nobody used in the judged cohort stand at the end as `unseen`, with no calls. `is_new`
+    marks what the pilot does and the baseline did not; `before_access` is what the baseline did.
     """
     used = model.ask("access_use", replace(scope, cohort=None))
     named = sides(model.cohorts(), contracts)
@@ -35,6 +35,7 @@ def footprint(model: Model, contracts: Contracts | None, scope: Scope) -> pd.Dat
     done = before.groupby(["agent", "resource"])["access"].agg(set).to_dict()
     grants = contracts.access if contracts else ()
     patterns = contracts.sensitive if contracts else ()
+    judged = scope.cohort or named.pilot
     rows = []
     for use in used.to_dict("records"):
         if scope.cohort is not None and use["cohort"] != scope.cohort:
@@ -54,10 +55,7 @@ def footprint(model: Model, contracts: Contracts | None, scope: Scope) -> pd.Dat
                 "before_access": highest(was),
             }
         )
-    rows += [
-        _unseen(grant, scope.cohort or named.pilot, patterns)
-        for grant in _idle(grants, rows, named.pilot)
-    ]
+    rows += [_unseen(grant, judged, patterns) for grant in _idle(grants, rows, judged)]
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
@@ -72,7 +70,11 @@ def highest(accesses: set[str]) -> str | None:
 def _grant(grants: tuple[Grant, ...], agent: str, resource: str, access: str) -> Granted:
     if not grants:
         return Granted.NO_CONTRACT
-    if access == "none" or any(grant.covers(agent, resource, access) for grant in grants):
+    # What an access did may be unknown; then a grant on the resource is taken to cover it.
+    words = ACCESSES if access == "unknown" else (access,)
+    if access == "none" or any(
+        grant.covers(agent, resource, word) for grant in grants for word in words
+    ):
         return Granted.GRANTED
     return Granted.NOT_GRANTED
 

@@ -90,11 +90,15 @@ def by_request(model: Model, contracts: Contracts | None, scope: Scope) -> pd.Da
     return pd.DataFrame(rows, columns=_REQUEST_COLUMNS)
 
 
-def within(frame: pd.DataFrame, column: str, limit_ms: float | None) -> stats.Estimate:
+def within(
+    frame: pd.DataFrame, column: str, limit_ms: float | None, *, level: float = stats.LEVEL
+) -> stats.Estimate:
     """Return the share of rows within a limit, or nothing without one."""
     if limit_ms is None or column not in frame:
         return stats.NOTHING
-    return stats.proportion(frame[column] <= limit_ms, frame["unit_id"], frame["weight"])
+    return stats.proportion(
+        frame[column] <= limit_ms, frame["unit_id"], frame["weight"], level=level
+    )
 
 
 def downstream_ms(model: Model, scope: Scope, requests: pd.DataFrame) -> pd.Series:

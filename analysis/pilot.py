@@ -45,6 +45,13 @@ class Change:
     upper_one_sided: float
     label: Verdict
     n_needed: float  # calls a side that would show a drop of ten per cent; NaN when decided
+    samples: tuple[stats.Sample, stats.Sample] | None = None
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Return the ratio's interval at another confidence level."""
+        if self.samples is None:
+            return math.nan, math.nan
+        return _interval(*self.samples, self.quantile, level)
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,8 @@ class Comparison:
     end_to_end: pd.DataFrame
     boundaries: pd.DataFrame
     checks: list[Check]
+    headline: Change | None = None
+    is_refused: bool = False  # a condition failed that no interval can mend
 
 
 def compare(
@@ -145,6 +154,8 @@ def compare(
             margin,
         ),
         conditions,
+        main,
+        bool(refused),
     )
 
 
@@ -163,7 +174,7 @@ def change(
     if label is Verdict.PROVEN and not window.may_prove:
         label = Verdict.FASTER if upper < 1 else Verdict.NO_WORSE
     needed = stats.n_needed(was, p) if label is Verdict.NOT_ENOUGH else math.nan
-    return Change(p, was, now, ratio, lower, upper, one_sided, label, needed)
+    return Change(p, was, now, ratio, lower, upper, one_sided, label, needed, (before, after))
 
 
 def placebo(before: pd.DataFrame, window: Windows, p: float) -> Check:

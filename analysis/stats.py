@@ -340,6 +340,15 @@ def proportion_of_counts(
     return Estimate(share, lower, upper, count, n_eff, clusters, graded)
 
 
+def independent(events: int, n: int, *, level: float = LEVEL) -> Estimate:
+    """Return a share of independent observations with Wilson's interval."""
+    if n == 0:
+        return NOTHING
+    lower, upper = wilson(events / n, n, level=level)
+    graded = Grade.SOLID if min(events, n - events) >= SOLID_EVENT_UNITS else Grade.INDICATIVE
+    return Estimate(events / n, lower, upper, n, float(n), n, graded)
+
+
 def difference(before: Estimate, after: Estimate) -> tuple[float, float, float]:
     """Return after minus before of two shares with Newcombe's interval: (value, lower, upper)."""
     moved = after.value - before.value

@@ -1,0 +1,134 @@
+"""Which boundary answers for every failed or late user request, adding up exactly."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis import stats
+from analysis.engine import Model
+from analysis.scope import Scope
+
+UNATTRIBUTED = ""
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Bad user requests per 1,000, split over boundaries.
+
+    `by_boundary` has one row a boundary: boundary_id, failed_per_1000, late_per_1000,
+    bad_per_1000 with its bounds. Its sum plus `unattributed_per_1000` is `total_per_1000`.
+    """
+
+    by_boundary: pd.DataFrame
+    unattributed_per_1000: float
+    total_per_1000: float
+    requests: int
+
+
+def attribute(model: Model, scope: Scope, sla_ms: float | None) -> Attribution:
+    """Return the bad requests of a scope with one cohort, by the boundary that answers for them.
+
+    A failed request is split over the origins of its failure. A late one (beyond the SLA, not
+    failed) is split by how far each boundary exceeded its median on the critical path of that
+    operation's on-time requests. What no boundary explains stays unattributed. Without an SLA no
+    request is late.
+    """
+    requests = model.ask("request_samples", scope)
+    if requests.empty:
+        return Attribution(pd.DataFrame(columns=_COLUMNS), np.nan, np.nan, 0)
+    failed = requests.loc[requests["is_failed"], ["request_id"]]
+    origins = model.ask("failure_weights", scope)
+    origins = origins[origins["request_id"].isin(failed["request_id"])]
+    parts = [_parts(failed, origins, "failed_share").assign(column=0)]
+    if sla_ms is not None:
+        late = requests[~requests["is_failed"] & (requests["duration_ms"] > sla_ms)]
+        path = model.ask("path_by_request", scope)
+        excess = _excess(requests, late, path, sla_ms)
+        parts.append(_parts(late[["request_id"]], excess, "excess").assign(column=1))
+    return _summed(requests, pd.concat(parts, ignore_index=True))
+
+
+def _parts(bad: pd.DataFrame, claims: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return one request split over what claims it; what nobody claims is unattributed.
+
+    Failure shares are kept as they are and topped up to one; excesses are scaled to one.
+    """
+    claims = claims.assign(boundary_id=claims["boundary_id"].fillna(UNATTRIBUTED))
+    claims = claims.groupby(["request_id", "boundary_id"])[column].sum().reset_index()
+    claimed = claims.groupby("request_id")[column].transform("sum")
+    scale = claimed if column == "excess" else np.maximum(claimed, 1.0)
+    claims = claims.assign(share=claims[column] / scale)[["request_id", "boundary_id", "share"]]
+    held = bad["request_id"].map(claims.groupby("request_id")["share"].sum()).fillna(0.0)
+    rest = bad.assign(boundary_id=UNATTRIBUTED, share=(1 - held).clip(lower=0))
+    return pd.concat([claims, rest[["request_id", "boundary_id", "share"]]], ignore_index=True)
+
+
+def _excess(
+    requests: pd.DataFrame, late: pd.DataFrame, path: pd.DataFrame, sla_ms: float
+) -> pd.DataFrame:
+    """Return how far each boundary of each late request exceeded its usual critical time."""
+    path = path.assign(boundary_id=path["boundary_id"].fillna(UNATTRIBUTED))
+    path = path.groupby(["request_id", "boundary_id"])["critical_ms"].sum().reset_index()
+    path = path.merge(requests[["request_id", "operation"]], on="request_id")
+    on_time = requests[~requests["is_failed"] & (requests["duration_ms"] <= sla_ms)]
+    counts = on_time["operation"].value_counts().to_dict()
+    seen = path[path["request_id"].isin(on_time["request_id"])]
+    usual = {
+        (group["operation"].iloc[0], group["boundary_id"].iloc[0]): _median_with_zeros(
+            group["critical_ms"].to_numpy(np.float64), counts[group["operation"].iloc[0]]
+        )
+        for _, group in seen.groupby(["operation", "boundary_id"])
+    }
+    path = path[path["request_id"].isin(late["request_id"])]
+    median = [
+        usual.get(key, 0.0) for key in zip(path["operation"], path["boundary_id"], strict=True)
+    ]
+    path = path.assign(excess=(path["critical_ms"] - np.array(median, dtype=float)).clip(lower=0))
+    return path[path["excess"] > 0]
+
+
+def _median_with_zeros(values: stats.Floats, size: int) -> float:
+    """Return the median over requests of which those not listed spent nothing."""
+    return float(np.median(np.pad(values, (max(size - len(values), 0), 0))))
+
+
+def _summed(requests: pd.DataFrame, parts: pd.DataFrame) -> Attribution:
+    known = requests[["request_id"]].assign(
+        bucket=stats.buckets(requests["unit_id"]), weight=requests["weight"]
+    )
+    parts = parts.merge(known, on="request_id")
+    parts["mass"] = parts["share"] * parts["weight"]
+    names = sorted(set(parts["boundary_id"]) - {UNATTRIBUTED})
+    total = float(requests["weight"].sum())
+    mass = parts.groupby(["boundary_id", "column"])["mass"].sum()
+    requests_sums = stats.bucket_sums(known["weight"], known["bucket"].to_numpy(np.intp))
+    rows = []
+    for name in names:
+        mine = parts[parts["boundary_id"] == name]
+        bad = stats.bucket_sums(mine["mass"], mine["bucket"].to_numpy(np.intp))
+        failed, late = (1000 * float(mass.get((name, column), 0.0)) / total for column in (0, 1))
+        lower, upper = stats.bootstrap(per_1000, np.column_stack([bad, requests_sums]))
+        rows.append((name, failed + late, lower, upper, failed, late))
+    frame = pd.DataFrame(rows, columns=_COLUMNS).sort_values(
+        ["bad_per_1000", "boundary_id"], ascending=[False, True], ignore_index=True
+    )
+    unattributed = 1000 * float(parts.loc[parts["boundary_id"] == UNATTRIBUTED, "mass"].sum())
+    return Attribution(
+        frame, unattributed / total, 1000 * float(parts["mass"].sum()) / total, len(requests)
+    )
+
+
+def per_1000(sums: stats.Floats) -> stats.Floats:
+    """Return the first quantity per 1,000 of the second, for every replicate."""
+    return 1000 * sums[:, 0] / sums[:, 1]
+
+
+_COLUMNS = [
+    "boundary_id",
+    "bad_per_1000",
+    "bad_per_1000_lower",
+    "bad_per_1000_upper",
+    "failed_per_1000",
+    "late_per_1000",
+]

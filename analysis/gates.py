@@ -1,0 +1,302 @@
+"""The conditions for production: each measured, held against its limit, and linked to a page."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pandas as pd
+
+from analysis import compliance, phrases, pilot, stats
+from analysis.access import Granted, footprint
+from analysis.contracts import Contracts
+from analysis.engine import Model
+from analysis.scope import Scope
+
+# Limits where the contract sets none; METHODS.md, "readiness".
+DEFAULTS: Mapping[str, float] = {
+    "success": 0.99,
+    "within_sla": 0.95,
+    "downstream": 0.95,
+    "containment": 0.90,
+    "slower": 0.05,
+    "coverage": 0.95,
+}
+# Risk of a false "not ready", shared by all gates.
+FALSE_ALARM = 0.05
+# "None seen" passes only where seeing none rules out one trace in a hundred.
+UNDECLARED_BOUND = 0.01
+
+
+class Answer(StrEnum):
+    """Whether the pilot may go to production."""
+
+    READY = "ready"
+    NOT_READY = "not ready"
+    NOT_ENOUGH = "not enough evidence"
+
+
+class Result(StrEnum):
+    """What one gate says."""
+
+    PASSED = "pass"
+    FAILED = "fail"
+    NOT_ENOUGH = "not enough evidence"
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One condition for production, with the bounds it was judged on and what is missing."""
+
+    name: str
+    label: str
+    measured: float
+    lower: float  # one-sided 95 % bounds
+    upper: float
+    required: float
+    unit: str
+    missing: str
+    page: str
+
+
+def verdict(gates: list[Gate]) -> tuple[Answer, str]:
+    """Return the word for a list of gates and the sentence behind it; no gates are no evidence."""
+    failing = [gate for gate in gates if gate.label == Result.FAILED]
+    unknown = [gate for gate in gates if gate.label == Result.NOT_ENOUGH]
+    if failing:
+        worst = "; ".join(f"{gate.name} is {_said(gate)}" for gate in failing)
+        return Answer.NOT_READY, f"{worst}."
+    if unknown or not gates:
+        names = "; ".join(f"{gate.name}: {gate.missing}" for gate in unknown)
+        return Answer.NOT_ENOUGH, f"{len(unknown)} of {len(gates)} gates are open. {names}"
+    return Answer.READY, f"All {len(gates)} gates pass, each with 95\u202f% confidence."
+
+
+def share_gate(
+    name: str,
+    measure: Callable[[float], stats.Estimate],
+    required: float,
+    gates: int,
+    page: str,
+    *,
+    noun: str = "requests",
+    better: str = "higher",
+) -> Gate:
+    """Return a gate on a share.
+
+    Args:
+        name: What people call it.
+        measure: The share at a two-sided confidence level.
+        required: The limit.
+        gates: How many gates share the risk of a false alarm.
+        page: The page that shows the evidence.
+        noun: What the share counts.
+        better: The good side of the limit.
+    """
+    good, strict = measure(stats.ONE_SIDED), measure(1 - 2 * FALSE_ALARM / gates)
+    if better == "higher":
+        is_good, is_bad = good.lower >= required, strict.upper < required
+    else:
+        is_good, is_bad = good.upper <= required, strict.lower > required
+    label = Result.PASSED if is_good else Result.FAILED if is_bad else Result.NOT_ENOUGH
+    missing = "" if label is not Result.NOT_ENOUGH else _missing(good, required, noun)
+    return Gate(
+        name, str(label), good.value, good.lower, good.upper, required, "ratio", missing, page
+    )
+
+
+def _missing(measured: stats.Estimate, required: float, noun: str) -> str:
+    if measured.n == 0:
+        return f"No {noun} in this scope."
+    needed = stats.n_to_decide(measured, required)
+    if not math.isfinite(needed):
+        return f"Measured exactly at the limit with {phrases.count(measured.n)} {noun}."
+    more = max(needed - measured.n, 1)
+    return f"About {phrases.count(more)} more {noun} like these would settle it."
+
+
+def _said(gate: Gate) -> str:
+    if gate.unit == "traces":
+        return f"broken in {phrases.count(gate.measured)} traces"
+    if gate.unit == "change":
+        interval = phrases.change_interval(1 + gate.lower, 1 + gate.upper)
+        return (
+            f"{phrases.percent(gate.measured)} {interval}, "
+            f"at most {phrases.percent(gate.required)} allowed"
+        )
+    return (
+        f"{phrases.percent(gate.measured)} {phrases.percent_interval(gate.lower, gate.upper)}, "
+        f"{phrases.percent(gate.required)} required"
+    )
+
+
+def judge(
+    model: Model, contracts: Contracts | None, scope: Scope, compared: pilot.Comparison
+) -> list[Gate]:
+    """Return every gate of a scope with one cohort; one without data is not enough evidence."""
+    limits = {**DEFAULTS, **_own_limits(contracts)}
+    total = len(DEFAULTS) + 1 + len(set(limits) - set(DEFAULTS))
+    requests = model.ask("request_samples", scope)
+    sla_ms = contracts.sla.limit_ms if contracts else None
+    budget_ms = contracts.downstream_budget_ms if contracts else None
+    if budget_ms is not None and not requests.empty:
+        requests = requests.assign(downstream_ms=compliance.downstream_ms(model, scope, requests))
+
+    def share(name: str, column: str, limit_ms: float | None, key: str) -> Gate:
+        if limit_ms is None:
+            return _open_gate(name, limits[key], "The contract sets no such limit.", "budgets")
+        return share_gate(
+            name,
+            lambda level: compliance.within(requests, column, limit_ms, level=level),
+            limits[key],
+            total,
+            "budgets",
+        )
+
+    gates = [
+        share_gate(
+            "Request success",
+            lambda level: stats.proportion(
+                ~requests["is_failed"].astype(bool),
+                requests["unit_id"],
+                requests["weight"],
+                level=level,
+            ),
+            limits["success"],
+            total,
+            "errors",
+        ),
+        share("Requests within the SLA", "duration_ms", sla_ms, "within_sla"),
+        share("Requests within the downstream budget", "downstream_ms", budget_ms, "downstream"),
+        _containment(model, scope, limits["containment"], total),
+        _slower(compared, limits["slower"], total),
+        _coverage(model, scope, limits["coverage"], total),
+        _undeclared(model, contracts, scope),
+    ]
+    if "escape" in limits:
+        gates.append(_escape(model, scope, requests, limits["escape"], total))
+    if "state_kept" in limits:
+        missing = "Context kept across turns is not measured."
+        gates.append(_open_gate("Context kept", limits["state_kept"], missing, "state"))
+    return gates
+
+
+def _own_limits(contracts: Contracts | None) -> dict[str, float]:
+    """Return the limits a contract sets: those of the SLA, then those of its gates."""
+    if contracts is None:
+        return {}
+    limits = {}
+    if contracts.sla.success_ratio is not None:
+        limits["success"] = contracts.sla.success_ratio
+    if contracts.sla.limit_ms is not None:
+        limits["within_sla"] = contracts.sla.quantile
+    return {**limits, **contracts.gates}
+
+
+def _open_gate(name: str, required: float, missing: str, page: str, unit: str = "ratio") -> Gate:
+    return Gate(
+        name, str(Result.NOT_ENOUGH), math.nan, math.nan, math.nan, required, unit, missing, page
+    )
+
+
+def _containment(model: Model, scope: Scope, required: float, gates: int) -> Gate:
+    name = "Faults contained in fault tests"
+    faults = model.ask("fault_exposure", scope)
+    exposed, visible = int(faults["exposed_requests"].sum()), int(faults["visible_requests"].sum())
+    if exposed == 0:
+        missing = "No request met an injected fault; run a fault test (attribute `orch.fault.id`)."
+        return _open_gate(name, required, missing, "errors")
+    lower, upper = stats.binomial_bounds(exposed - visible, exposed)
+    strict = stats.binomial_bounds(exposed - visible, exposed, level=1 - 2 * FALSE_ALARM / gates)[1]
+    label = (
+        Result.PASSED
+        if lower >= required
+        else Result.FAILED
+        if strict < required
+        else Result.NOT_ENOUGH
+    )
+    missing = ""
+    if label is Result.NOT_ENOUGH:
+        least = math.ceil(math.log(FALSE_ALARM) / math.log(required)) if 0 < required < 1 else 1
+        missing = (
+            f"{exposed} requests met a fault; {max(least, exposed + 1)} or more, "
+            "with as few failures, would settle it."
+        )
+    share = 1 - visible / exposed
+    return Gate(name, str(label), share, lower, upper, required, "ratio", missing, "errors")
+
+
+def _slower(compared: pilot.Comparison, required: float, gates: int) -> Gate:
+    """Return the gate on the headline's rise; 0.05 is a rise of 5 %."""
+    name = f"No slower than before ({phrases.quantile(compared.quantile)})"
+    if compared.headline is None or compared.is_refused:
+        return _open_gate(name, required, compared.reason, "pilot", "change")
+    lower, upper = compared.headline.interval(stats.ONE_SIDED)
+    strict = compared.headline.interval(1 - 2 * FALSE_ALARM / gates)[0]
+    measured = compared.headline.ratio - 1
+    label = (
+        Result.PASSED
+        if upper <= 1 + required
+        else Result.FAILED
+        if strict > 1 + required
+        else Result.NOT_ENOUGH
+    )
+    missing = compared.reason if label is Result.NOT_ENOUGH else ""
+    return Gate(
+        name, str(label), measured, lower - 1, upper - 1, required, "change", missing, "pilot"
+    )
+
+
+def _coverage(model: Model, scope: Scope, required: float, gates: int) -> Gate:
+    rows = model.ask("trace_coverage", scope)
+    traces, complete = int(rows["traces"].sum()), int(rows["complete_traces"].sum())
+    return share_gate(
+        "Traces without missing spans",
+        lambda level: stats.independent(complete, traces, level=level),
+        required,
+        gates,
+        "quality",
+        noun="traces",
+    )
+
+
+def _undeclared(model: Model, contracts: Contracts | None, scope: Scope) -> Gate:
+    """Return the gate on accesses nobody granted: one is a failure, none needs enough traces."""
+    name = "No access beyond the grants"
+    if contracts is None or not contracts.access:
+        return _open_gate(name, 0, "The contract grants no accesses.", "access", "traces")
+    used = footprint(model, contracts, scope)
+    broken = used[used["grant"] == Granted.NOT_GRANTED]
+    traces = int(model.ask("trace_coverage", scope)["traces"].sum())
+    if not broken.empty:
+        count = float(broken["traces"].max())
+        return Gate(name, str(Result.FAILED), count, count, math.nan, 0, "traces", "", "access")
+    if traces == 0 or not (used["grant"] == Granted.GRANTED).any():
+        return _open_gate(name, 0, "No access was seen in this scope.", "access", "traces")
+    bound = stats.binomial_bounds(0, traces)[1]
+    least = math.ceil(math.log(FALSE_ALARM) / math.log(1 - UNDECLARED_BOUND))
+    is_enough = traces >= least
+    missing = "" if is_enough else f"None in {traces} traces; {least} without one would settle it."
+    label = Result.PASSED if is_enough else Result.NOT_ENOUGH
+    return Gate(name, str(label), 0.0, 0.0, bound * traces, 0, "traces", missing, "access")
+
+
+def _escape(
+    model: Model, scope: Scope, requests: pd.DataFrame, required: float, gates: int
+) -> Gate:
+    """Return the gate on requests that fail because a boundary did."""
+    origins = model.ask("failure_weights", scope)
+    broken = set(origins.loc[origins["boundary_id"].notna(), "request_id"])
+    return share_gate(
+        "Requests broken by a boundary",
+        lambda level: stats.proportion(
+            requests["request_id"].isin(broken),
+            requests["unit_id"],
+            requests["weight"],
+            level=level,
+        ),
+        required,
+        gates,
+        "errors",
+        better="lower",
+    )

@@ -1,0 +1,231 @@
+"""Is the pilot ready for production, and which boundary holds it back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from analysis import compliance, phrases, pilot, stats, tails
+from analysis.attribution import attribute, per_1000
+from analysis.comparability import DAY_NS
+from analysis.contracts import DEFAULT_QUANTILE, Contracts, sides
+from analysis.engine import Model
+from analysis.gates import Gate, judge, verdict
+from analysis.scope import Scope
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of the head row, with what it was and its days."""
+
+    name: str
+    value: float
+    unit: str
+    lower: float
+    upper: float
+    n: int
+    was: float
+    was_lower: float
+    was_upper: float
+    grade: str
+    trend: list[float]
+    better: str
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """The verdict on a pilot: a word, its reason, the gates, the figures, the ranked boundaries."""
+
+    label: str
+    reason: str
+    cohort: str | None
+    gates: list[Gate]
+    figures: list[Figure]
+    ranking: pd.DataFrame
+    unattributed_per_1000: float
+    total_per_1000: float
+    requests: int
+
+
+def readiness(
+    model: Model,
+    contracts: Contracts | None,
+    scope: Scope,
+    *,
+    comparison: pilot.Comparison | None = None,
+) -> Readiness:
+    """Return whether the pilot is ready, and the boundaries by bad requests per 1,000.
+
+    Ready needs every gate's one-sided 95 % bound on the good side; not ready needs one gate's
+    bound on the bad side at a risk of 5 % shared by all gates; anything else is not enough
+    evidence. A gate without data never passes.
+
+    Args:
+        model: The lake's model.
+        contracts: What was promised; without it most gates lack their limit.
+        scope: Narrows the question; its cohort, else the contract's pilot, is judged.
+        comparison: Before against after in the same scope, where it is known already.
+    """
+    judged = compliance.judged(model, contracts, scope)
+    compared = comparison or pilot.compare(model, contracts, scope)
+    gates = judge(model, contracts, judged, compared)
+    label, reason = verdict(gates)
+    shares = attribute(model, judged, contracts.sla.limit_ms if contracts else None)
+    return Readiness(
+        label=str(label),
+        reason=reason,
+        cohort=judged.cohort,
+        gates=gates,
+        figures=_figures(model, contracts, judged),
+        ranking=_ranking(model, contracts, judged, shares.by_boundary, compared),
+        unattributed_per_1000=shares.unattributed_per_1000,
+        total_per_1000=shares.total_per_1000,
+        requests=shares.requests,
+    )
+
+
+def _ranking(
+    model: Model,
+    contracts: Contracts | None,
+    scope: Scope,
+    bad: pd.DataFrame,
+    compared: pilot.Comparison,
+) -> pd.DataFrame:
+    """Return every boundary, the one that answers for most bad requests first."""
+    measured = tails.by_boundary(model, scope)[[*_NAMES, *_P95]]
+    budgets = compliance.by_boundary(model, contracts, scope)[
+        ["boundary_id", "budget_ms", "of_budget_ratio"]
+    ]
+    moved = compared.boundaries[["boundary_id", "ratio"]].rename(
+        columns={"ratio": "p95_change_ratio"}
+    )
+    frame = (
+        measured.merge(bad, on="boundary_id", how="left")
+        .merge(budgets, on="boundary_id", how="left")
+        .merge(moved, on="boundary_id", how="left")
+    )
+    parts = ["bad_per_1000", "failed_per_1000", "late_per_1000"]
+    frame[parts] = frame[parts].fillna(0.0)
+    return frame.sort_values(
+        ["bad_per_1000", "p95_ms", "boundary_id"], ascending=[False, False, True], ignore_index=True
+    )[_RANKING]
+
+
+def _figures(model: Model, contracts: Contracts | None, scope: Scope) -> list[Figure]:
+    """Return the five figures of the head row: tail, over budget, failures, coverage, cost."""
+    baseline = sides(model.cohorts(), contracts).baseline
+    before = replace(scope, cohort=baseline)
+    has_before = baseline is not None and baseline != scope.cohort
+    pairs = [
+        (
+            model.ask("request_samples", side),
+            _over_budget(model, contracts, side),
+            model.ask("trace_coverage", side),
+            model.ask("trace_costs", side),
+        )
+        for side in ((scope, before) if has_before else (scope,))
+    ]
+    now, was = pairs[0], pairs[-1] if has_before else None
+    p = contracts.sla.quantile if contracts else DEFAULT_QUANTILE
+
+    def figure(
+        name: str,
+        place: int,
+        measure: Callable[[pd.DataFrame], stats.Estimate],
+        unit: str,
+        better: str = "lower",
+    ) -> Figure:
+        value = measure(now[place])
+        old = measure(was[place]) if was else stats.NOTHING
+        return Figure(
+            name,
+            value.value,
+            unit,
+            value.lower,
+            value.upper,
+            value.n,
+            old.value,
+            old.lower,
+            old.upper,
+            str(value.grade),
+            _trend(now[place], measure),
+            better,
+        )
+
+    return [
+        figure(f"End-to-end {phrases.quantile(p)}", 0, partial(_tail, p=p), "ms"),
+        figure("Calls over budget", 1, _share_over, "ratio"),
+        figure("Requests that failed", 0, _share_failed, "ratio"),
+        figure("Traces without missing spans", 2, _share_complete, "ratio", "higher"),
+        figure("Cost per 1,000 requests", 3, _cost, "usd"),
+    ]
+
+
+def _tail(requests: pd.DataFrame, p: float) -> stats.Estimate:
+    return stats.percentile(
+        stats.sample(requests["duration_ms"], requests["unit_id"], requests["weight"]), p
+    )
+
+
+def _share_failed(requests: pd.DataFrame) -> stats.Estimate:
+    return stats.proportion(requests["is_failed"], requests["unit_id"], requests["weight"])
+
+
+def _over_budget(model: Model, contracts: Contracts | None, scope: Scope) -> pd.DataFrame:
+    """Return the calls of boundaries with a budget, and whether each was over it."""
+    budgets = compliance.by_boundary(model, contracts, scope).dropna(subset="budget_ms")
+    limit_ms = budgets.set_index("boundary_id")["budget_ms"]
+    calls = model.ask("call_samples", scope)
+    calls = calls[calls["boundary_id"].isin(limit_ms.index)]
+    return calls.assign(is_over=calls["client_ms"] > calls["boundary_id"].map(limit_ms))
+
+
+def _share_over(calls: pd.DataFrame) -> stats.Estimate:
+    return stats.proportion(calls["is_over"], calls["unit_id"], calls["weight"])
+
+
+def _share_complete(coverage: pd.DataFrame) -> stats.Estimate:
+    return stats.independent(int(coverage["complete_traces"].sum()), int(coverage["traces"].sum()))
+
+
+def _cost(traces: pd.DataFrame) -> stats.Estimate:
+    """Return the cost of 1,000 requests over the traces that name a cost."""
+    priced = traces.dropna(subset="cost_usd")
+    if priced.empty:
+        return stats.NOTHING
+    bucket = stats.buckets(priced["unit_id"])
+    sums = np.column_stack(
+        [stats.bucket_sums(priced[column], bucket) for column in ("cost_usd", "requests")]
+    )
+    lower, upper = stats.bootstrap(per_1000, sums)
+    value = 1000 * float(priced["cost_usd"].sum()) / float(priced["requests"].sum())
+    units = priced["unit_id"].nunique()
+    return stats.Estimate(
+        value,
+        lower,
+        upper,
+        int(priced["requests"].sum()),
+        float(units),
+        units,
+        stats.grade(units, 0.5),
+    )
+
+
+def _trend(frame: pd.DataFrame, measure: Callable[[pd.DataFrame], stats.Estimate]) -> list[float]:
+    """Return a figure by UTC day, in the order of days."""
+    if frame.empty or "start_ns" not in frame:
+        return []
+    return [measure(day).value for _, day in frame.groupby(frame["start_ns"] // DAY_NS)]
+
+
+_NAMES = ["boundary_id", "boundary", "caller", "kind", "callee"]
+_P95 = list(tails.columns("p95_ms", stats.NOTHING))
+_RANKING = [
+    *_NAMES,
+    *("bad_per_1000", "bad_per_1000_lower", "bad_per_1000_upper"),
+    *("failed_per_1000", "late_per_1000"),
+    *_P95,
+    *("budget_ms", "of_budget_ratio", "p95_change_ratio"),
+]

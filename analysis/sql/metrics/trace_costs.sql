@@ -1,0 +1,27 @@
+-- What did the model calls of every trace cost, and how many requests share the cost?
+--
+-- unit: usd
+-- better: lower
+-- grain: cohort, trace_no
+
+WITH costs AS (
+    SELECT
+        cohort,
+        trace_no,
+        sum(cost_usd)  AS cost_usd
+    FROM calls
+    GROUP BY cohort, trace_no
+)
+SELECT
+    requests.cohort,
+    requests.trace_no,
+    min(requests.unit_id)   AS unit_id,
+    min(requests.start_ns)  AS start_ns,
+    count(*)                AS requests,
+    any_value(costs.cost_usd)  AS cost_usd   -- null where no call named its cost
+FROM requests
+LEFT JOIN costs
+  ON costs.cohort = requests.cohort
+ AND costs.trace_no = requests.trace_no
+GROUP BY requests.cohort, requests.trace_no
+ORDER BY requests.cohort, requests.trace_no
