@@ -1,0 +1,137 @@
+"""Ids, times and enums, however they were encoded, in one form; what is wrong is pointed out."""
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingest.cells import on_distinct, texts
+from ingest.formats.otlp_json import integer
+
+Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
+STATUSES = ("UNSET", "OK", "ERROR")
+
+NO_TIME = -1
+OUT_OF_RANGE = -2
+_LARGEST = 2**63 - 1
+
+# OTLP flags: bit 8 says that bit 9 is meant, bit 9 that the parent lives in another process.
+_KNOWS_REMOTE = 0x100
+_IS_REMOTE = 0x200
+
+_THRESHOLD = re.compile(r"(?:^|,)\s*ot=(?:[^,]*;)?th:([0-9a-f]{1,14})(?:[;,]|\s*$)")
+
+
+def hex_ids(raw: Sequence[object], digits: int) -> tuple[pa.Array, Flags]:
+    """Return ids as lower-case hex and which of them are ids: `digits` long, not all zero.
+
+    Base64, as protobuf's own JSON mapping writes bytes, is told from hex by its length.
+    """
+    array = texts(raw)
+    lengths = pc.fill_null(pc.binary_length(array), 0).to_numpy(zero_copy_only=False)
+    odd = np.flatnonzero((lengths != digits) & (lengths > 0))
+    if len(odd):
+        values = array.to_pylist()
+        for row in odd:
+            values[row] = _from_base64(values[row], digits)
+        array = pa.array(values, pa.string())
+    array = pc.ascii_lower(array)
+    is_hex = pc.match_substring_regex(array, f"^[0-9a-f]{{{digits}}}$")
+    is_id = pc.and_(is_hex, pc.not_equal(array, "0" * digits))
+    return array, pc.fill_null(is_id, False).to_numpy(zero_copy_only=False)
+
+
+def _from_base64(text: str, digits: int) -> str:
+    bare = text.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        decoded = base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return text
+    return decoded.hex() if len(decoded) * 2 == digits else text
+
+
+def nanoseconds(raw: Sequence[Any]) -> Integers:
+    """Return times as int64, exactly; NO_TIME or OUT_OF_RANGE where there is none to return."""
+    try:
+        return _checked(np.array([int(value) for value in raw], dtype=np.int64))
+    except (TypeError, ValueError, OverflowError):
+        return np.array([_one_time(value) for value in raw], dtype=np.int64)
+
+
+def _checked(times: Integers) -> Integers:
+    return np.where(times > 0, times, np.where(times == 0, NO_TIME, OUT_OF_RANGE))
+
+
+def _one_time(value: object) -> int:
+    if value is None or value == "":
+        return NO_TIME
+    try:
+        time = integer(value)
+    except (ValueError, OverflowError):
+        return OUT_OF_RANGE
+    if time == 0:
+        return NO_TIME
+    return time if 0 < time <= _LARGEST else OUT_OF_RANGE
+
+
+def counts(raw: Sequence[object]) -> Integers:
+    """Return counters and bit fields as int64, 0 where there is none."""
+    return np.array([_one_count(value) if value else 0 for value in raw], dtype=np.int64)
+
+
+def _one_count(value: object) -> int:
+    try:
+        count = integer(value)
+    except (ValueError, OverflowError):
+        return 0
+    return count if 0 <= count <= _LARGEST else 0
+
+
+def enums(raw: Sequence[object], names: tuple[str, ...]) -> pa.Array:
+    """Return enum values given as number, digits or name as the bare name; unknown ones as 0's."""
+    places = {value: _enum(value, names) for value in set(map(_hashable, raw))}
+    codes = np.array([places[_hashable(value)] for value in raw], dtype=np.int32)
+    return pa.array(names, pa.string()).take(pa.array(codes))
+
+
+def _hashable(value: object) -> object:
+    return value if value.__class__ in (int, str) else None
+
+
+def _enum(value: object, names: tuple[str, ...]) -> int:
+    if value is None:
+        return 0
+    text = str(value).upper().removeprefix("SPAN_KIND_").removeprefix("STATUS_CODE_")
+    if text in names:
+        return names.index(text)
+    return int(text) if text.isdecimal() and int(text) < len(names) else 0
+
+
+def is_parent_remote(flags: Integers) -> pa.Array:
+    """Return what the flags say of the parent, null where the exporter did not say."""
+    return pa.array((flags & _IS_REMOTE) != 0, mask=(flags & _KNOWS_REMOTE) == 0)
+
+
+def weights(trace_state: pa.Array) -> pa.Array:
+    """Return how many spans each stands for: 2^56 / (2^56 - T) where tracestate has `ot=th:T`.
+
+    Source: OpenTelemetry specification, TraceState probability sampling.
+    """
+    return pc.fill_null(on_distinct(trace_state, _weight, pa.float64()), 1.0)
+
+
+def _weight(trace_state: str) -> float:
+    found = _THRESHOLD.search(trace_state)
+    if found is None:
+        return 1.0
+    threshold = int(found[1].ljust(14, "0"), 16)
+    return 2.0**56 / (2**56 - threshold)

@@ -1,0 +1,166 @@
+"""The pipeline on one screen: sources -> rows -> spans -> one commit, and what became of all."""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from ingest.errors import MalformedDump, SourceError
+from ingest.formats import read_dump
+from ingest.lake import Lake
+from ingest.normalize import DEFAULT, IngestConfig, normalize
+from ingest.report import LoadReport, Progress, Reject, SourceReport
+from ingest.staging import PIECE_BYTES, PIECE_ROWS, Staged
+
+__all__ = ["IngestConfig", "LoadReport", "Progress", "Reject", "SourceReport", "load"]
+
+_BLOCK_BYTES = 1 << 20
+
+Source = Path | str | tuple[str, BinaryIO]
+
+
+def load(
+    paths: Sequence[Source],
+    lake: Path | str,
+    *,
+    cohort: str,
+    config: IngestConfig | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> LoadReport:
+    """Read dumps into the lake and say what became of every span.
+
+    Args:
+        paths: files, folders (read file by file, sorted) or `(name, open binary stream)`.
+        lake: the folder of the lake, made if it is not there.
+        cohort: which side the spans belong to, e.g. `baseline`.
+        config: what may be kept beyond the default.
+        progress: called after every chunk.
+
+    Returns:
+        One report a source, in the order read; a source that cannot be used says why in its
+        reasons and does not stop the others. Small sources share a commit; each source is in the
+        lake whole or not at all.
+
+    Raises:
+        SourceError: where a path named here is not there.
+        LakeError: where the lake cannot be read or written.
+        CohortError: where the cohort's name is not a slug.
+    """
+    target = Lake(lake)
+    target.check(cohort)
+    reports: list[SourceReport] = []
+    waiting: list[Staged] = []
+    for source in _expand(paths):
+        staged = _stage(source, target, cohort, config or DEFAULT, progress)
+        waiting.append(staged)
+        if _is_full(waiting):
+            reports += _commit(target, waiting, cohort)
+            waiting = []
+    if waiting:
+        reports += _commit(target, waiting, cohort)
+    return LoadReport(reports)
+
+
+def _is_full(waiting: list[Staged]) -> bool:
+    return (
+        sum(staged.rows for staged in waiting) >= PIECE_ROWS
+        or sum(staged.bytes_in_memory for staged in waiting) >= PIECE_BYTES
+    )
+
+
+def _commit(lake: Lake, waiting: list[Staged], cohort: str) -> list[SourceReport]:
+    try:
+        return lake.add(waiting, cohort=cohort)
+    finally:
+        for staged in waiting:
+            staged.close()
+
+
+def _stage(
+    source: Path | tuple[str, BinaryIO],
+    lake: Lake,
+    cohort: str,
+    config: IngestConfig,
+    progress: Callable[[Progress], None] | None,
+) -> Staged:
+    name = str(source) if isinstance(source, Path) else source[0]
+    report = SourceReport(name, "", "unread", 0, cohort=cohort)
+    try:
+        with _opened(source) as stream:
+            digest, size = _digest(stream)
+            report = replace(report, digest=digest, bytes=size)
+            if lake.holds(digest, cohort=cohort):
+                return Staged(report)
+            return _read(stream, report, cohort, config, progress)
+    except MalformedDump as error:
+        reason, _, mend = str(error).removeprefix(f"{name}: ").partition("\nHint: ")
+        return Staged(replace(report, read=1, rejected=1, reasons=[Reject(reason, 1, name, mend)]))
+    except OSError as error:
+        reject = Reject(f"the source cannot be read: {error.strerror or error}", 1, name, _MEND)
+        return Staged(replace(report, read=1, rejected=1, reasons=[reject]))
+
+
+_MEND = "Check that the file is there and that you may read it."
+
+
+def _read(
+    stream: BinaryIO,
+    report: SourceReport,
+    cohort: str,
+    config: IngestConfig,
+    progress: Callable[[Progress], None] | None,
+) -> Staged:
+    dump = read_dump(stream, name=report.name, size=report.bytes)
+    staged = Staged(report)
+    spans = 0
+    for rows in dump.chunks:
+        spans += len(rows.spans)
+        staged.append(normalize(rows, cohort=cohort, digest=report.digest, config=config))
+        if progress is not None:
+            progress(Progress(report.name, dump.reader.bytes_read, report.bytes, spans))
+    reasons = list(dump.rejects)
+    if not staged.rows and not reasons:
+        mend = "Check that the exporter had spans to write."
+        reasons = [Reject("the dump holds no spans", 0, report.name, mend)]
+    staged.finish(replace(report, format=dump.format, rejected=dump.rejects.total, reasons=reasons))
+    return staged
+
+
+def _expand(paths: Sequence[Source]) -> Iterator[Path | tuple[str, BinaryIO]]:
+    for source in paths:
+        if isinstance(source, tuple):
+            yield source
+            continue
+        path = Path(source)
+        if path.is_dir():
+            yield from sorted(each for each in path.rglob("*") if not each.is_dir())
+        elif path.exists():
+            yield path
+        else:
+            raise SourceError(
+                f"{path}: no such file or folder.\nHint: check the path; globs are the shell's."
+            )
+
+
+def _opened(source: Path | tuple[str, BinaryIO]) -> BinaryIO:
+    if isinstance(source, Path):
+        if not source.is_file():
+            raise OSError(f"{source.name} is neither a file nor a folder")
+        return source.open("rb")
+    # The digest comes first, so a stream that cannot go back is kept aside once.
+    copy = tempfile.SpooledTemporaryFile(max_size=64 << 20)  # noqa: SIM115
+    while block := source[1].read(_BLOCK_BYTES):
+        copy.write(block)
+    copy.seek(0)
+    return cast("BinaryIO", copy)
+
+
+def _digest(stream: BinaryIO) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    while block := stream.read(_BLOCK_BYTES):
+        digest.update(block)
+        size += len(block)
+    stream.seek(0)
+    return digest.hexdigest(), size
