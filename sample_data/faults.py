@@ -29,6 +29,7 @@ CREDIT_TIMEOUT_MS = 1500.0  # in the baseline: with it the 2 s SLA is lost
 CREDIT_BUDGET_MS = 200.0
 ORDERS_TIMEOUT_MS = 600.0
 SKEW_MS = 120.0
+SLA_MS = 2000.0
 
 
 class Window(NamedTuple):
@@ -123,13 +124,26 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Month:
+    """What the user requests of one month came to, failed ones included."""
+
+    cohort: str
+    requests: int
+    conversations: int
+    spans: int
+    failed: int
+    late: int  # beyond the SLA of 2 s
+    p50_ms: float
+    p95_ms: float
+
+
+@dataclass(frozen=True)
 class Answers:
-    """What was planted, of how many requests and spans."""
+    """What was planted, and what the months came to with it."""
 
     seed: int
     requests: int
-    spans: dict[str, int]
-    failed: dict[str, int]
+    months: tuple[Month, ...]
     faults: tuple[Answer, ...]
 
     def of(self, fault: str, cohort: str) -> Answer | None:

@@ -6,13 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sample_data.faults import DAYS_A_MONTH, MONTHS, nanoseconds
+from sample_data.faults import DAYS_A_MONTH, MONTHS, SLA_MS, nanoseconds
 from sample_data.request import Outcome
 
 # A ticket comes of one request in a hundred anyway, and of every third that is late or fails.
 TICKETS_A_REQUEST = 0.01
 TICKETS_A_BAD_REQUEST = 0.35
-LATE_MS = 2000.0
 REPAIR_USD_A_FAILURE = 0.9
 HOSTING_USD_A_DAY = 41.0
 DAY_NS = 86_400_000_000_000
@@ -52,7 +51,7 @@ def days(outcomes: Sequence[Outcome], *, cohort: str, seed: int) -> list[Day]:
 
 
 def _expected_tickets(outcomes: Sequence[Outcome]) -> float:
-    bad = sum(outcome.failed or outcome.duration_ms > LATE_MS for outcome in outcomes)
+    bad = sum(outcome.failed or outcome.duration_ms > SLA_MS for outcome in outcomes)
     return TICKETS_A_REQUEST * len(outcomes) + TICKETS_A_BAD_REQUEST * bad
 
 

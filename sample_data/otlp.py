@@ -24,6 +24,8 @@ from sample_data.system import Attributes, Host, Value
 
 SPANS_A_BATCH = 512  # the default of the batch span processor
 FAILED = 2
+QUICK = 1  # gzip level of generated months
+SMALL = 9  # gzip level of committed dumps
 SCOPE_VERSION = "1.4.0"
 
 
@@ -37,14 +39,16 @@ class Format(StrEnum):
 SUFFIXES = {Format.JSONL: ".jsonl.gz", Format.PROTOBUF: ".binpb.gz"}
 
 
-def write_service(path: Path, spans: list[Span], cohort: str, encoding: Format) -> None:
-    """Write one service's spans as gzip, the same bytes for the same spans.
+def write_dump(
+    path: Path, spans: list[Span], cohort: str, encoding: Format, *, level: int = QUICK
+) -> None:
+    """Write spans as one gzip file, the same bytes for the same spans.
 
     JSON is one TracesData a line; protobuf is TracesData messages, each behind its length in
     four bytes, big-endian, as the collector's file exporter writes them.
     """
     # A name or a time of writing in the header would make every run's bytes differ.
-    with path.open("wb") as raw, gzip.GzipFile("", "wb", 1, raw, mtime=0) as out:
+    with path.open("wb") as raw, gzip.GzipFile("", "wb", level, raw, mtime=0) as out:
         for batch in batches(spans):
             out.write(encode(batch, cohort, encoding))
 

@@ -6,8 +6,10 @@ time it ends at.
 
 from dataclasses import dataclass
 
-from sample_data import handoffs, system, tools
+from sample_data import handoffs, officer, system
 from sample_data.draws import Turn
+from sample_data.events import publish
+from sample_data.exchange import Attempt, ask, serve
 from sample_data.faults import Faults, Tally
 from sample_data.record import Failure, Kind, Piece, Span, Trace
 from sample_data.scene import Scene
@@ -19,6 +21,7 @@ class Outcome:
     """What a request came to, for the day's tickets and costs."""
 
     start_ns: int
+    conversation_id: str
     duration_ms: float
     failed: bool
     model_usd: float
@@ -43,7 +46,7 @@ def respond(turn: Turn, *, cohort: str, faults: Faults, tally: Tally, spans: lis
     planner = Piece(scene.planner, served, turn.trace_id)
 
     at_ms = _read_session(scene, planner, served_ms + turn.planner_ms / 2)
-    at_ms, failure = _agent(scene, planner, at_ms)
+    at_ms, failure = officer.run(scene, planner, at_ms)
     if failure is None:
         at_ms = _keep(scene, planner, at_ms)
     served_until_ms = at_ms + turn.planner_ms / 2
@@ -51,14 +54,14 @@ def respond(turn: Turn, *, cohort: str, faults: Faults, tally: Tally, spans: lis
     end_ms = answered_ms + turn.ui_ms / 2
 
     status = 500 if failure else 200
-    asked = handoffs.ask(
+    asked = ask(
         trace,
         Piece(system.UI, entry, turn.trace_id),
         sent,
         system.RUN_AGENT,
-        handoffs.Attempt(sent_ms, answered_ms, None, status),
+        Attempt(sent_ms, answered_ms, None, status),
     )
-    handoffs.serve(
+    serve(
         trace,
         asked._replace(host=scene.planner),
         served,
@@ -85,7 +88,9 @@ def respond(turn: Turn, *, cohort: str, faults: Faults, tally: Tally, spans: lis
         ),
         failure=Failure("500") if failure else None,
     )
-    return Outcome(turn.start_ns, end_ms, failure is not None, scene.model_usd)
+    return Outcome(
+        turn.start_ns, scene.conversation_id, end_ms, failure is not None, scene.model_usd
+    )
 
 
 _ENTRY: Attributes = (
@@ -124,94 +129,8 @@ def _keep(scene: Scene, at: Piece, at_ms: float) -> float:
     """Store the session, and publish what was decided."""
     turn = scene.turn
     if turn.operation in ("score", "apply"):
-        at_ms = tools.publish(scene, at, at_ms)
+        at_ms = publish(scene, at, at_ms)
     handoffs.redis(
         scene.trace, at, system.SET_SESSION, at_ms, at_ms + turn.session_ms, scene.version()
     )
     return at_ms + turn.session_ms
-
-
-def _agent(scene: Scene, at: Piece, begin_ms: float) -> tuple[float, Failure | None]:
-    turn = scene.turn
-    span_id = scene.trace.new_id()
-    inside = at._replace(parent_id=span_id)
-    at_ms, failure = begin_ms + 1.0, None
-    tokens = scene.input_tokens
-    if turn.operation != "chat":
-        at_ms = _model(scene, inside, at_ms, turn.plan_ms, tokens, turn.throttle_plan, "tool_call")
-        at_ms, failure = _tools(scene, inside, at_ms)
-        tokens += 180
-    if failure is None:
-        at_ms = _model(scene, inside, at_ms, turn.answer_ms, tokens, turn.throttle_answer, "stop")
-    scene.trace.add(
-        at,
-        span_id,
-        scope=system.AGENT_SDK,
-        name=f"invoke_agent {system.OFFICER}",
-        kind=Kind.INTERNAL,
-        begin_ms=begin_ms,
-        end_ms=at_ms + 1.0,
-        fixed=_OFFICER,
-        own=(
-            ("gen_ai.conversation.id", scene.conversation_id),
-            ("gen_ai.aggregated_usage.input_tokens", scene.officer_tokens),
-            *scene.context(),
-        ),
-        failure=failure,
-    )
-    return at_ms + 1.0, failure
-
-
-_OFFICER = system.agent(system.OFFICER)
-
-
-def _model(
-    scene: Scene,
-    at: Piece,
-    at_ms: float,
-    model_ms: float,
-    tokens: int,
-    throttle: float,
-    finish: str,
-) -> float:
-    turn = scene.turn
-    refusals, mark = tools.refusals(scene, throttle)
-    cost_usd = scene.charge(system.OFFICER_MODEL, tokens, turn.output_tokens)
-    scene.officer_tokens += tokens
-    return handoffs.model(
-        scene.trace,
-        at,
-        handoffs.attempts_through(
-            at_ms + 1.0, model_ms, turn.gateway_ms, refusals, turn.backoff_ms, mark
-        ),
-        endpoint=system.COMPLETIONS,
-        scope=system.AGENT_SDK,
-        name="chat gpt-4o-mini",
-        kind=Kind.CLIENT,
-        fixed=system.CHAT,
-        own=(
-            ("gen_ai.conversation.id", scene.conversation_id),
-            ("gen_ai.response.id", f"chatcmpl-{turn.trace_id.hex()[:10]}-{finish[0]}"),
-            ("gen_ai.response.finish_reasons", (finish,)),
-            ("gen_ai.usage.input_tokens", tokens),
-            ("gen_ai.usage.output_tokens", turn.output_tokens),
-            ("operation.cost", cost_usd),
-        ),
-    )
-
-
-def _tools(scene: Scene, at: Piece, at_ms: float) -> tuple[float, Failure | None]:
-    """Look things up side by side, then review and submit an application."""
-    turn = scene.turn
-    ends = [tools.crm(scene, at, at_ms)]
-    failure = None
-    if turn.operation in ("score", "apply"):
-        end_ms, failure = tools.credit(scene, at, at_ms)
-        ends.append(end_ms)
-    if turn.operation == "apply":
-        ends.append(tools.fraud(scene, at, at_ms))
-    at_ms = max(ends)
-    if turn.operation == "apply" and failure is None:
-        at_ms = tools.review(scene, at, at_ms)
-        at_ms, failure = tools.submit(scene, at, at_ms)
-    return at_ms, failure

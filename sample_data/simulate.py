@@ -6,12 +6,13 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 import click
+import numpy as np
 import orjson
 
 from sample_data import ledgers
 from sample_data.draws import turns
-from sample_data.faults import MONTHS, PLANTED, Answer, Answers, Faults, Tally
-from sample_data.otlp import SUFFIXES, Format, write_service
+from sample_data.faults import MONTHS, PLANTED, SLA_MS, Answer, Answers, Faults, Month, Tally
+from sample_data.otlp import SUFFIXES, Format, write_dump
 from sample_data.record import Span
 from sample_data.request import Outcome, respond
 
@@ -31,18 +32,16 @@ def write(
 
     The same arguments give the same bytes. A month is a folder with one dump a service.
     """
-    spans_written: dict[str, int] = {}
-    failed: dict[str, int] = {}
+    months: list[Month] = []
     answers: list[Answer] = []
     figures: list[ledgers.Day] = []
     for cohort in MONTHS:
         spans, outcomes, tally = month(cohort, requests=requests, seed=seed, faults=faults)
         _write_month(out / cohort, spans, cohort, encoding)
-        spans_written[cohort] = len(spans)
-        failed[cohort] = sum(outcome.failed for outcome in outcomes)
+        months.append(_came_to(cohort, spans, outcomes))
         answers.extend(tally.answers())
         figures.extend(ledgers.days(outcomes, cohort=cohort, seed=seed))
-    made = Answers(seed, requests, spans_written, failed, tuple(answers))
+    made = Answers(seed, requests, tuple(months), tuple(answers))
     (out / "tickets.csv").write_text(ledgers.tickets_csv(figures), encoding="utf-8")
     (out / "costs.csv").write_text(ledgers.costs_csv(figures), encoding="utf-8")
     (out / "answers.json").write_bytes(orjson.dumps(asdict(made), option=orjson.OPT_INDENT_2))
@@ -62,6 +61,20 @@ def month(
     return spans, outcomes, tally
 
 
+def _came_to(cohort: str, spans: Sequence[Span], outcomes: Sequence[Outcome]) -> Month:
+    p50_ms, p95_ms = np.quantile([outcome.duration_ms for outcome in outcomes], [0.5, 0.95])
+    return Month(
+        cohort=cohort,
+        requests=len(outcomes),
+        conversations=len({outcome.conversation_id for outcome in outcomes}),
+        spans=len(spans),
+        failed=sum(outcome.failed for outcome in outcomes),
+        late=sum(outcome.duration_ms > SLA_MS for outcome in outcomes),
+        p50_ms=round(float(p50_ms), 1),
+        p95_ms=round(float(p95_ms), 1),
+    )
+
+
 def _write_month(folder: Path, spans: Sequence[Span], cohort: str, encoding: Format) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     by_service: dict[str, list[Span]] = defaultdict(list)
@@ -69,7 +82,7 @@ def _write_month(folder: Path, spans: Sequence[Span], cohort: str, encoding: For
         by_service[span.host.service].append(span)
     for service, of_service in sorted(by_service.items()):
         path = folder / f"{service}{SUFFIXES[encoding]}"
-        write_service(path, of_service, cohort, encoding)
+        write_dump(path, of_service, cohort, encoding)
 
 
 @click.command()
