@@ -1,6 +1,6 @@
 """Which boundary answers for every failed or late user request, adding up exactly."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -29,22 +29,43 @@ class Attribution:
 def attribute(model: Model, scope: Scope, sla_ms: float | None) -> Attribution:
     """Return the bad requests of a scope with one cohort, by the boundary that answers for them.
 
+    The question is about whole requests: a boundary or an agent in the scope is ignored.
+    """
+    scope = replace(scope, boundary=None, agent=None)
+    return split(
+        model.ask("request_samples", scope),
+        model.ask("failure_weights", scope),
+        model.ask("path_by_request", scope),
+        sla_ms,
+    )
+
+
+def split(
+    requests: pd.DataFrame, origins: pd.DataFrame, path: pd.DataFrame, sla_ms: float | None
+) -> Attribution:
+    """Return bad requests per 1,000 split over boundaries.
+
     A failed request is split over the origins of its failure. A late one (beyond the SLA, not
     failed) is split by how far each boundary exceeded its median on the critical path of that
     operation's on-time requests. What no boundary explains stays unattributed. Without an SLA no
     request is late.
+
+    Args:
+        requests: request_id, unit_id, operation, duration_ms, is_failed, weight.
+        origins: request_id, boundary_id, failed_share; shares of a failed request sum to one.
+        path: request_id, boundary_id, critical_ms; sums to the request's duration.
+        sla_ms: From when a request is late.
     """
-    requests = model.ask("request_samples", scope)
     if requests.empty:
         return Attribution(pd.DataFrame(columns=_COLUMNS), np.nan, np.nan, 0)
-    failed = requests.loc[requests["is_failed"], ["request_id"]]
-    origins = model.ask("failure_weights", scope)
+    is_failed = requests["is_failed"].astype(bool)
+    failed = requests.loc[is_failed, ["request_id"]]
     origins = origins[origins["request_id"].isin(failed["request_id"])]
     parts = [_parts(failed, origins, "failed_share").assign(column=0)]
     if sla_ms is not None:
-        late = requests[~requests["is_failed"] & (requests["duration_ms"] > sla_ms)]
-        path = model.ask("path_by_request", scope)
-        excess = _excess(requests, late, path, sla_ms)
+        late = requests[~is_failed & (requests["duration_ms"] > sla_ms)]
+        on_time = requests[~is_failed & (requests["duration_ms"] <= sla_ms)]
+        excess = _excess(requests, on_time, late, path)
         parts.append(_parts(late[["request_id"]], excess, "excess").assign(column=1))
     return _summed(requests, pd.concat(parts, ignore_index=True))
 
@@ -65,13 +86,12 @@ def _parts(bad: pd.DataFrame, claims: pd.DataFrame, column: str) -> pd.DataFrame
 
 
 def _excess(
-    requests: pd.DataFrame, late: pd.DataFrame, path: pd.DataFrame, sla_ms: float
+    requests: pd.DataFrame, on_time: pd.DataFrame, late: pd.DataFrame, path: pd.DataFrame
 ) -> pd.DataFrame:
     """Return how far each boundary of each late request exceeded its usual critical time."""
     path = path.assign(boundary_id=path["boundary_id"].fillna(UNATTRIBUTED))
     path = path.groupby(["request_id", "boundary_id"])["critical_ms"].sum().reset_index()
     path = path.merge(requests[["request_id", "operation"]], on="request_id")
-    on_time = requests[~requests["is_failed"] & (requests["duration_ms"] <= sla_ms)]
     counts = on_time["operation"].value_counts().to_dict()
     seen = path[path["request_id"].isin(on_time["request_id"])]
     usual = {

@@ -103,7 +103,7 @@ def within(
 
 def downstream_ms(model: Model, scope: Scope, requests: pd.DataFrame) -> pd.Series:
     """Return the critical-path time of all calls but models, for each of the requests."""
-    path = model.ask("path_by_request", scope)
+    path = model.ask("path_by_request", replace(scope, boundary=None, agent=None))
     path = path[path["boundary_id"].notna() & ~path["kind"].isin(NOT_DOWNSTREAM)]
     return requests["request_id"].map(path.groupby("request_id")["critical_ms"].sum()).fillna(0.0)
 

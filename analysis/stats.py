@@ -195,13 +195,11 @@ def design_effect(data: Sample, mass: float) -> float:
     cut = data.ordered[_index(data, mass)]
     first = np.searchsorted(data.ordered, cut, side="left")
     last = np.searchsorted(data.ordered, cut, side="right")
-    below = np.bincount(data.units[:first], weights=data.weights[:first], minlength=data.unit_count)
+    below = _sums(data.units[:first], data.weights[:first], data.unit_count)
     # Equal values share what is left of the rank, so that the order of the input does not matter.
     ties = data.weights[first:last]
     left = mass - (data.mass[first - 1] if first else 0.0)
-    below += np.bincount(
-        data.units[first:last], weights=ties * (left / ties.sum()), minlength=data.unit_count
-    )
+    below += _sums(data.units[first:last], ties * (left / ties.sum()), data.unit_count)
     share = mass / total
     spread = float(np.square(below - share * data.unit_mass).sum())
     clusters = data.unit_count
