@@ -1,0 +1,141 @@
+"""The one way to ask the lake: a metric file and a scope in, a frame out."""
+
+import os
+import shutil
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import pandas as pd
+
+from analysis import build, catalog
+from analysis.scope import CONDITIONS, Scope
+from ingest.lake import Lake
+
+if TYPE_CHECKING:
+    from analysis.contracts import Contracts
+
+TIMEOUT_S = 120.0
+MEMORY_RATIO = 0.6  # of the machine's, so that the pages beside it can breathe
+
+
+class TooSlow(TimeoutError):  # noqa: N818 - it says what happened
+    """A question that took longer than it was given."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A lake as relations. Every question has a cursor of its own, so threads may ask at once."""
+
+    fingerprint: str
+    path: Path
+    _connection: duckdb.DuckDBPyConnection = field(repr=False, compare=False)
+
+    def ask(
+        self, metric: str, scope: Scope | None = None, *, timeout_s: float = TIMEOUT_S
+    ) -> pd.DataFrame:
+        """Return the answer of one metric file within a scope; times in ms, UTC without a zone.
+
+        Raises:
+            catalog.CardError: no such metric, or its file has no card.
+            TooSlow: it took longer than `timeout_s`.
+        """
+        with self._within(scope or Scope()) as cursor, _limit(cursor, metric, timeout_s):
+            frame: pd.DataFrame = cursor.sql(self.sql(metric)).to_arrow_table().to_pandas()
+        return frame
+
+    def sql(self, metric: str) -> str:
+        """Return the text that `ask` runs, as it stands in its file."""
+        return catalog.card(metric).sql
+
+    def cohorts(self) -> list[str]:
+        """Return the cohorts of the lake, sorted."""
+        with self._within(Scope()) as cursor:
+            rows = cursor.execute("SELECT DISTINCT cohort FROM nodes ORDER BY cohort").fetchall()
+        return [row[0] for row in rows]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no span at all."""
+        with self._within(Scope()) as cursor:
+            return not cursor.execute("SELECT 1 FROM nodes LIMIT 1").fetchall()
+
+    def close(self) -> None:
+        """Let go of the model's file."""
+        self._connection.close()
+
+    @contextmanager
+    def _within(self, scope: Scope) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open a cursor on which the model's names mean only what the scope asks for."""
+        with self._connection.cursor() as cursor:
+            cursor.execute("USE model")
+            asked = scope.values()
+            for name, value in asked.items():
+                cursor.execute(f"SET VARIABLE scope_{name} = ?", [value])
+            for relation in CONDITIONS:
+                conditions = [CONDITIONS[relation][n] for n in asked if n in CONDITIONS[relation]]
+                if conditions:
+                    cursor.execute(
+                        f"CREATE TEMP VIEW {relation} AS FROM model.main.{relation} "
+                        f"WHERE {' AND '.join(dict.fromkeys(conditions))}"
+                    )
+            yield cursor
+
+
+def connect(
+    lake: Path | str, *, contracts: "Contracts | None" = None, cache: Path | None = None
+) -> Model:
+    """Return the model of a lake, built now if this state of the lake has none yet.
+
+    `contracts` changes nothing in the relations; it is taken so that a caller needs one line.
+    `cache` is where the model's file goes instead of beside the lake.
+    """
+    del contracts
+    source = Lake(lake)
+    path = build.model_file(source, cache)
+    connection = duckdb.connect(":memory:")
+    connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS model (READ_ONLY)")
+    spill = tempfile.mkdtemp(prefix="orchrisk-")
+    weakref.finalize(connection, shutil.rmtree, spill, ignore_errors=True)
+    _lock(connection, spill)
+    return Model(source.fingerprint(), path, connection)
+
+
+def _lock(connection: duckdb.DuckDBPyConnection, spill: str) -> None:
+    """Shut what a question has no need of; the order matters, the last setting freezes them all."""
+    memory = int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_RATIO)
+    for setting, value in (
+        ("TimeZone", "UTC"),
+        ("memory_limit", f"{memory // 2**20}MiB"),
+        ("threads", os.cpu_count() or 1),
+        ("temp_directory", spill),
+        ("max_temp_directory_size", "20GiB"),
+        ("allowed_directories", [spill]),
+        ("autoinstall_known_extensions", False),
+        ("autoload_known_extensions", False),
+        ("allow_community_extensions", False),
+        ("enable_external_access", False),
+        ("lock_configuration", True),
+    ):
+        connection.execute(f"SET {setting} = ?", [value])
+
+
+@contextmanager
+def _limit(cursor: duckdb.DuckDBPyConnection, metric: str, seconds: float) -> Iterator[None]:
+    timer = threading.Timer(seconds, cursor.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except duckdb.InterruptException as error:
+        raise TooSlow(
+            f"{metric}: no answer within {seconds:g} s. Hint: ask for a smaller scope."
+        ) from error
+    finally:
+        timer.cancel()

@@ -1,0 +1,21 @@
+-- How long did each request take?
+--
+-- unit: ms
+-- better: lower
+-- grain: request_id
+
+SELECT
+    request_id,
+    cohort,
+    operation,
+    unit_id,                                -- conversation, else trace: what is independent
+    trace_id,
+    day,
+    started_at,
+    duration_ms,                            -- from the user's side
+    is_failed,
+    conversation_id,
+    turn_index,
+    weight                                  -- requests this one stands for, where traces were sampled
+FROM requests
+ORDER BY request_id

@@ -1,0 +1,38 @@
+-- spans: one row a span of the lake, with the keys the model joins on and the words it decides by.
+--
+-- The order of the keys, not of the files, numbers the rows: the same spans give the same ids.
+
+CREATE OR REPLACE TEMP TABLE spans AS
+SELECT
+    row_number() OVER (ORDER BY cohort, trace_id, start_ns, span_id)  AS node_id,
+    dense_rank() OVER (ORDER BY cohort, trace_id)                     AS trace_no,
+    -- Vercel's old spans append the caller's name to the operation.
+    CASE
+        WHEN lower(vendor_kind) LIKE 'ai.%' THEN lower(split_part(vendor_kind, ' ', 1))
+        WHEN vendor_kind IS NULL AND operation LIKE 'ai.%' THEN lower(split_part(operation, ' ', 1))
+        ELSE lower(vendor_kind)
+    END                                                               AS vendor,
+    lower(coalesce(mcp_method, CASE WHEN lower(rpc_system) = 'mcp' THEN rpc_method END)) AS mcp,
+    lower(coalesce(messaging_operation, attributes['celery.action'])) AS message_verb,
+    coalesce(
+        messaging_system,
+        CASE
+            WHEN attributes['celery.action'] IS NOT NULL
+                OR attributes['celery.task_name'] IS NOT NULL
+                OR scope_name LIKE '%celery%' THEN 'celery'
+        END
+    )                                                                 AS message_system,
+    upper(attributes['celery.state'])                                 AS celery_state,
+    coalesce(
+        attributes['celery.task_name'],
+        CASE WHEN scope_name LIKE '%celery%' THEN regexp_extract(name, '^(?:apply_async|run)/(.+)$', 1) END
+    )                                                                 AS celery_task,
+    coalesce(model_host(lower(server_address)), '')                   AS host_provider,
+    lake.* REPLACE (
+        lower(operation) AS operation,
+        lower(db_system) AS db_system,
+        lower(rpc_system) AS rpc_system,
+        lower(server_address) AS server_address,
+        nullif(service_name, '') AS service_name
+    )
+FROM lake;

@@ -1,0 +1,141 @@
+-- types: one row a span, what its own attributes say it is (BOUNDARIES.md 2.2, D0 to D11).
+--
+-- `decision` is the rule and the type; the first rule that matches wins. D12 and D13 need the tree.
+
+CREATE OR REPLACE TEMP TABLE types AS
+WITH
+
+-- what one name says, before it is known which name counts
+evidence AS (
+    SELECT
+        *,
+        CASE
+            WHEN operation IN ('chat', 'text_completion', 'generate_content', 'completion', 'completions', 'generate', 'responses', 'llm_request', 'model_request') THEN 'model'
+            WHEN operation = 'embeddings' THEN 'embedding'
+            WHEN operation IN ('retrieval', 'vector_db_retrieve') THEN 'retriever'
+            WHEN operation = 'rerank' THEN 'reranker'
+            WHEN operation LIKE 'execute_tool%' THEN 'tool'
+            WHEN operation LIKE '%\_memory' ESCAPE '\' OR operation LIKE '%\_memory\_store' ESCAPE '\' THEN 'memory'
+        END AS terminal,
+        CASE
+            WHEN vendor IN ('llm', 'generation', 'model', 'completion') THEN 'model'
+            WHEN vendor IN ('embedding', 'embedder') THEN 'embedding'
+            WHEN vendor IN ('reranker', 'retriever', 'tool', 'agent', 'workflow', 'prompt', 'guardrail', 'evaluator') THEN vendor
+            WHEN vendor = 'flow' THEN 'workflow'
+            WHEN vendor = 'vector_store' THEN 'retriever'
+            WHEN vendor IN ('chain', 'task', 'parser', 'session', 'chat_client', 'advisor') THEN 'step'
+            WHEN vendor = 'ai.toolcall' THEN 'tool'
+            WHEN vendor LIKE 'ai.%.doembed%' THEN 'embedding'
+            WHEN vendor LIKE 'ai.%.dogenerate%' OR vendor LIKE 'ai.%.dostream%' THEN 'model'
+            WHEN vendor LIKE 'ai.%' THEN 'workflow'
+        END AS by_vendor,
+        CASE
+            WHEN operation = 'invoke_agent' THEN 'agent'
+            WHEN operation IN ('invoke_workflow', 'framework') THEN 'workflow'
+            WHEN operation IN ('plan', 'execute_task', 'agent_step', 'execute_event_loop_cycle', 'chain') THEN 'step'
+        END AS orchestrator,
+        kind IN ('CLIENT', 'SERVER') AS is_wire,
+        destination IS NOT NULL OR message_system IS NOT NULL OR message_verb IS NOT NULL AS has_message,
+        rpc_system = 'aws-api' AND lower(rpc_service) IN ('sqs', 'sns', 'kinesis', 'eventbridge') AS is_aws_message,
+        db_system IS NOT NULL OR db_namespace IS NOT NULL OR query_text IS NOT NULL OR db_operation IS NOT NULL AS has_db,
+        http_method IS NOT NULL OR http_status IS NOT NULL OR http_route IS NOT NULL OR url_path IS NOT NULL AS has_http,
+        coalesce(scope_name LIKE 'autogen %', false) AS is_autogen
+    FROM spans
+),
+
+decided AS (
+    SELECT
+        node_id,
+        CASE
+            WHEN node_type IS NOT NULL THEN 'D0 ' || lower(node_type)
+
+            WHEN asgi_event IS NOT NULL
+                OR (kind = 'INTERNAL' AND regexp_matches(name, ' (http|websocket) (send|receive)$'))
+                OR (name = 'connect' AND db_system IS NOT NULL AND query_text IS NULL)
+                OR regexp_matches(query_text, '(?i)^\s*select\s+[1?]\s*;?\s*$')
+                OR name = 'workflow.build' OR name LIKE 'edge\_group.process%' ESCAPE '\'
+                OR operation = 'create_agent'
+                OR (is_autogen AND message_verb IN ('create', 'receive'))
+                OR vendor = 'event'
+            THEN 'D1 noise'
+
+            WHEN operation IN ('handoff', 'goto') OR vendor = 'handoff' OR handoff_to IS NOT NULL
+                OR (vendor = 'tool' AND (lower(name) LIKE 'handoff to %' OR tool_name LIKE 'transfer\_to\_%' ESCAPE '\'))
+            THEN 'D2 handoff'
+
+            WHEN mcp IS NOT NULL AND is_wire THEN
+                CASE
+                    WHEN mcp IN ('initialize', 'ping', 'server/discover', 'resources/subscribe', 'resources/unsubscribe')
+                        OR mcp LIKE 'notifications/%' OR mcp LIKE '%/list' OR mcp LIKE 'logging/%'
+                        OR mcp LIKE 'roots/%' OR mcp LIKE 'completion/%'
+                    THEN 'D3 mcp_control'
+                    WHEN kind = 'SERVER' THEN 'D3 mcp_server'
+                    ELSE 'D3 mcp_client'
+                END
+            WHEN a2a_method IS NOT NULL AND is_wire THEN 'D3 agent'
+
+            WHEN terminal IS NOT NULL THEN 'D4 ' || terminal
+            WHEN by_vendor IS NOT NULL THEN 'D4 ' || by_vendor
+            WHEN orchestrator IS NOT NULL THEN 'D4 ' || orchestrator
+
+            WHEN tool_name IS NOT NULL OR tool_call_id IS NOT NULL THEN 'D5 tool'
+            WHEN guardrail_name IS NOT NULL THEN 'D5 guardrail'
+            WHEN evaluation_name IS NOT NULL THEN 'D5 evaluator'
+            WHEN request_model IS NOT NULL OR response_model IS NOT NULL OR request_type IS NOT NULL THEN
+                CASE lower(request_type)
+                    WHEN 'rerank' THEN 'D5 reranker'
+                    WHEN 'embedding' THEN 'D5 embedding'
+                    ELSE 'D5 model'
+                END
+            -- Baggage copied onto every span names the agent on its calls too: those are no agents.
+            WHEN (agent_name IS NOT NULL OR agent_id IS NOT NULL)
+                AND NOT has_message AND NOT has_db AND NOT has_http AND rpc_system IS NULL
+            THEN 'D5 agent'
+            WHEN name LIKE 'workflow.run%' AND (workflow_name IS NOT NULL OR attributes['workflow.id'] IS NOT NULL) THEN 'D5 workflow'
+            WHEN executor_id IS NOT NULL THEN 'D5 agent'
+
+            WHEN is_autogen AND message_verb = 'process' THEN 'D6 agent'
+            WHEN is_aws_message AND regexp_matches(rpc_method, '^(Send|Publish|PutEvents|PutRecord)') THEN 'D6 queue_producer'
+            WHEN is_aws_message AND regexp_matches(rpc_method, '^(Receive|Delete|ChangeMessage|GetRecords)') THEN 'D6 queue_poll'
+            WHEN is_aws_message THEN 'D6 queue_admin'
+            WHEN has_message OR kind IN ('PRODUCER', 'CONSUMER') THEN
+                CASE
+                    WHEN message_verb IN ('send', 'publish', 'create', 'apply_async') THEN 'D6 queue_producer'
+                    WHEN message_verb IN ('process', 'deliver', 'run') THEN 'D6 queue_consumer'
+                    WHEN message_verb IN ('receive', 'poll') AND kind = 'CONSUMER' THEN 'D6 queue_consumer'
+                    WHEN message_verb IN ('receive', 'poll', 'settle', 'ack') THEN 'D6 queue_poll'
+                    WHEN kind IN ('CONSUMER', 'SERVER') THEN 'D6 queue_consumer'
+                    WHEN kind IN ('PRODUCER', 'CLIENT') THEN 'D6 queue_producer'
+                    ELSE 'D6 queue_admin'
+                END
+
+            WHEN db_system IN ('redis', 'memcached', 'valkey', 'keydb', 'dragonfly', 'hazelcast', 'aerospike') THEN 'D7 cache'
+            WHEN has_db THEN 'D7 db'
+            WHEN bucket IS NOT NULL OR (rpc_system = 'aws-api' AND lower(rpc_service) = 's3') THEN 'D7 object_store'
+
+            WHEN attributes['faas.invoked_name'] IS NOT NULL THEN 'D8 faas_client'
+            WHEN faas_trigger = 'http' THEN 'D8 http_server'
+            WHEN faas_trigger = 'pubsub' THEN 'D8 queue_consumer'
+            WHEN rpc_system IS NOT NULL AND kind = 'SERVER' THEN 'D8 rpc_server'
+            WHEN rpc_system IS NOT NULL THEN 'D8 rpc_client'
+
+            WHEN has_http AND kind = 'CLIENT' AND host_provider <> '' THEN 'D9 model'
+            WHEN has_http AND kind = 'CLIENT' THEN 'D9 http_client'
+            WHEN (has_http OR graphql_operation IS NOT NULL) AND kind = 'SERVER' THEN 'D9 http_server'
+
+            WHEN lower(sdk_language) = 'webjs'
+                OR scope_name IN ('@opentelemetry/instrumentation-document-load', '@opentelemetry/instrumentation-user-interaction')
+            THEN 'D10 ui'
+
+            WHEN kind = 'CLIENT' THEN 'D11 rpc_client'
+            WHEN kind = 'SERVER' THEN 'D11 rpc_server'
+            ELSE 'D11 internal'
+        END AS decision
+    FROM evidence
+)
+
+SELECT
+    node_id,
+    split_part(decision, ' ', 1)  AS rule,
+    split_part(decision, ' ', 2)  AS type
+FROM decided;

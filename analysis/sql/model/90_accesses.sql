@@ -1,0 +1,78 @@
+-- accesses: one row a call and resource touched (BOUNDARIES.md 4).
+--
+-- A declared sensitivity counts; without one the words of the name give a hint, marked as inferred.
+
+CREATE OR REPLACE TABLE accesses AS
+WITH
+
+touches AS (
+    SELECT
+        calls.call_id,
+        calls.cohort,
+        calls.day,
+        calls.trace_id,
+        calls.span_id,
+        coalesce(calls.owner_agent, calls.owner_service, '?')  AS agent,
+        calls.caller,
+        calls.kind,
+        calls.callee,
+        calls.owner_service                                    AS service,
+        calls.is_error,
+        calls.started_at,
+        calls.pilot_variant,
+        resources.rows,
+        resources.declared_sensitivity,
+        unnest(resources.touched)                              AS touch
+    FROM calls
+    INNER JOIN resources
+        ON resources.node_id = calls.call_id
+    WHERE calls.kind NOT IN ('model', 'agent', 'guardrail', 'evaluator')
+        OR calls.access <> 'none'
+),
+
+named AS (
+    SELECT
+        *,
+        -- What the callee is called by all its parts is its name; only tables are told apart.
+        CASE
+            WHEN kind IN ('database', 'cache', 'storage', 'queue') THEN touch.resource
+            ELSE callee
+        END  AS resource,
+        name_words(replace(replace(touch.topic, '/', '_'), '.', '_'))  AS words
+    FROM touches
+),
+
+hinted AS (
+    SELECT
+        *,
+        list_filter([
+            CASE WHEN list_has_any(words, ['user', 'users', 'customer', 'customers', 'person', 'persons', 'people', 'contact', 'contacts', 'email', 'emails', 'address', 'addresses', 'phone', 'phones', 'profile', 'profiles']) THEN 'pii' END,
+            CASE WHEN list_has_any(words, ['payment', 'payments', 'card', 'cards', 'invoice', 'invoices', 'ledger', 'ledgers', 'salary', 'salaries', 'iban', 'account', 'accounts']) THEN 'financial' END,
+            CASE WHEN list_has_any(words, ['patient', 'patients', 'ehr', 'emr', 'diagnosis', 'diagnoses', 'triage', 'claim', 'claims']) THEN 'phi' END,
+            CASE WHEN list_has_any(words, ['secret', 'secrets', 'token', 'tokens', 'password', 'passwords', 'credential', 'credentials', 'key', 'keys', 'session', 'sessions']) THEN 'credential' END
+        ], lambda tag: tag IS NOT NULL)  AS tags
+    FROM named
+)
+
+SELECT
+    call_id,
+    cohort,
+    day,
+    trace_id,
+    span_id,
+    agent,
+    caller,
+    kind,
+    resource,
+    touch.access                                               AS access,
+    service,
+    is_error,
+    rows,
+    started_at,
+    coalesce(declared_sensitivity, tags, [])                   AS sensitivity,
+    declared_sensitivity IS NULL AND len(coalesce(tags, [])) > 0  AS is_sensitivity_inferred,
+    pilot_variant
+FROM hinted
+ORDER BY
+    call_id,
+    resource;
