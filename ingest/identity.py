@@ -85,6 +85,8 @@ def _one_time(value: object) -> int:
 
 def counts(raw: Sequence[object]) -> Integers:
     """Return counters and bit fields as int64, 0 where there is none."""
+    if not any(raw):
+        return np.zeros(len(raw), dtype=np.int64)
     return np.array([_one_count(value) if value else 0 for value in raw], dtype=np.int64)
 
 
@@ -98,8 +100,11 @@ def _one_count(value: object) -> int:
 
 def enums(raw: Sequence[object], names: tuple[str, ...]) -> pa.Array:
     """Return enum values given as number, digits or name as the bare name; unknown ones as 0's."""
-    places = {value: _enum(value, names) for value in set(map(_hashable, raw))}
-    codes = np.array([places[_hashable(value)] for value in raw], dtype=np.int32)
+    try:
+        places = {value: _enum(value, names) for value in set(raw)}
+        codes = np.array([places[value] for value in raw], dtype=np.int32)
+    except TypeError:  # a list or an object where a number belongs
+        codes = np.array([_enum(_hashable(value), names) for value in raw], dtype=np.int32)
     return pa.array(names, pa.string()).take(pa.array(codes))
 
 

@@ -19,7 +19,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -35,11 +35,10 @@ from deltalake.transaction import AddAction, RemoveAction
 from ingest.errors import CohortError, LakeBusyError, LakeError
 from ingest.report import Reject, SourceReport
 from ingest.schema import COHORT_PATTERN, KEY, SPANS
-from ingest.staging import Staged
+from ingest.staging import PIECE_ROWS, Staged
 
 PARTITION = ("cohort", "day")
 ROW_GROUP_ROWS = 122_880
-FILE_ROWS = 4 * ROW_GROUP_ROWS
 
 # Ids, times and free text are nearly all different: a dictionary of them only costs.
 NO_DICTIONARY = frozenset(
@@ -196,10 +195,16 @@ class Lake:
         known = _known(self.path, table, cohort, near)
         number = secrets.randbits(62)
         actions: list[AddAction | RemoveAction] = []
+        waiting: list[pa.Table] = []
         try:
             for place, source in enumerate(staged):
-                if place not in reports:
-                    reports[place] = self._write(source, cohort, known, actions)
+                if place in reports:
+                    continue
+                reports[place] = _counted(source, cohort, known, waiting)
+                if sum(part.num_rows for part in waiting) >= PIECE_ROWS:
+                    actions += self._write_days(waiting, cohort)
+                    waiting.clear()
+            actions += self._write_days(waiting, cohort)
         except BaseException:
             self._remove(actions)
             raise
@@ -229,53 +234,14 @@ class Lake:
                 raise
         return done
 
-    def _write(
-        self,
-        source: Staged,
-        cohort: str,
-        known: dict[str, str],
-        actions: list[AddAction | RemoveAction],
-    ) -> SourceReport:
-        kept = duplicates = conflicts = 0
-        first_conflict = ""
-        days: dict[str, int] = {}
-        for table in source.tables():
-            keys = pc.binary_join_element_wise(*(table[name] for name in KEY), "").to_pylist()
-            hashes = table["content_hash"].to_pylist()
-            is_new = np.zeros(len(keys), dtype=bool)
-            for row, (key, said) in enumerate(zip(keys, hashes, strict=True)):
-                before = known.setdefault(key, said)
-                if before is said:
-                    is_new[row] = True
-                elif before == said:
-                    duplicates += 1
-                else:
-                    conflicts += 1
-                    first_conflict = first_conflict or (
-                        f"record {table['source_record'][row].as_py():,}, span {key[32:]}"
-                    )
-            table = table.filter(pa.array(is_new))
-            kept += table.num_rows
-            for day in pc.unique(table["day"]).to_pylist():
-                part = table.filter(pc.equal(table["day"], day))
-                days[str(day)] = days.get(str(day), 0) + part.num_rows
-                actions.append(self._write_file(part, cohort, day))
-        report = source.report
-        reasons = list(report.reasons)
-        if conflicts:
-            mend = "Ids must be unique; ingest the two sources into two cohorts to compare them."
-            reasons.append(Reject(CONFLICT, conflicts, first_conflict, mend))
-        return replace(
-            report,
-            cohort=cohort,
-            read=report.rejected + kept + duplicates + conflicts,
-            kept=kept,
-            duplicates=duplicates,
-            rejected=report.rejected + conflicts,
-            conflicts=conflicts,
-            reasons=reasons,
-            days=dict(sorted(days.items())),
-        )
+    def _write_days(self, parts: list[pa.Table], cohort: str) -> Iterator[AddAction]:
+        if not parts:
+            return
+        table = pa.concat_tables(parts).combine_chunks()
+        days = pc.unique(table["day"]).to_pylist()
+        for day in sorted(days):
+            of_day = table if len(days) == 1 else table.filter(pc.equal(table["day"], day))
+            yield self._write_file(of_day, cohort, day)
 
     def _write_file(self, part: pa.Table, cohort: str, day: date) -> AddAction:
         part = part.drop_columns(list(PARTITION)).sort_by(
@@ -379,6 +345,54 @@ class Lake:
                     "Hint: choose a folder you may write to."
                 ) from error
         return self._open()
+
+
+def _counted(
+    source: Staged, cohort: str, known: dict[str, str], kept_parts: list[pa.Table]
+) -> SourceReport:
+    """Add the source's new spans to `kept_parts`, note them in `known`, and complete its report."""
+    kept = duplicates = conflicts = 0
+    first_conflict = ""
+    days: dict[str, int] = {}
+    for table in source.tables():
+        keys = pc.binary_join_element_wise(*(table[name] for name in KEY), "").to_pylist()
+        hashes = table["content_hash"].to_pylist()
+        is_new = np.zeros(len(keys), dtype=bool)
+        for row, (key, said) in enumerate(zip(keys, hashes, strict=True)):
+            before = known.get(key)
+            if before is None:
+                known[key] = said
+                is_new[row] = True
+            elif before == said:
+                duplicates += 1
+            else:
+                conflicts += 1
+                first_conflict = first_conflict or (
+                    f"record {table['source_record'][row].as_py():,}, span {key[32:]}"
+                )
+        part = table if is_new.all() else table.filter(pa.array(is_new))
+        kept += part.num_rows
+        for count in pc.value_counts(part["day"]).to_pylist():
+            day = str(count["values"])
+            days[day] = days.get(day, 0) + count["counts"]
+        if part.num_rows:
+            kept_parts.append(part)
+    report = source.report
+    reasons = list(report.reasons)
+    if conflicts:
+        mend = "Ids must be unique; ingest the two sources into two cohorts to compare them."
+        reasons.append(Reject(CONFLICT, conflicts, first_conflict, mend))
+    return replace(
+        report,
+        cohort=cohort,
+        read=report.rejected + kept + duplicates + conflicts,
+        kept=kept,
+        duplicates=duplicates,
+        rejected=report.rejected + conflicts,
+        conflicts=conflicts,
+        reasons=reasons,
+        days=dict(sorted(days.items())),
+    )
 
 
 def _dictionary_leaves(schema: pa.Schema) -> list[str]:

@@ -13,7 +13,7 @@ from ingest.report import SourceReport
 from ingest.schema import SPANS
 
 # Spans are gathered to this size before they are sorted and written, and spilled beyond it.
-PIECE_BYTES = 192 << 20
+PIECE_BYTES = 128 << 20
 PIECE_ROWS = 245_760
 
 

@@ -16,9 +16,10 @@ from ingest.report import Rejects
 
 HEAD_BYTES = 1 << 16
 
-# A chunk is handed on once it holds this many spans or attributes, which bounds memory.
-CHUNK_SPANS = 16_384
-CHUNK_PAIRS = 400_000
+# A chunk is handed on once it holds this many spans, attributes or bytes, which bounds memory.
+CHUNK_SPANS = 12_288
+CHUNK_PAIRS = 300_000
+CHUNK_BYTES = 48 << 20
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,14 @@ def _starts_like_json(head: bytes) -> bool:
 
 
 def _chunks(chosen: Format, reader: Reader, rows: Rows) -> Iterator[Rows]:
+    start = reader.inflated
     for _ in chosen.decode(reader, rows):
-        if len(rows.spans) >= CHUNK_SPANS or len(rows.of_spans.keys) >= CHUNK_PAIRS:
+        if (
+            len(rows.spans) >= CHUNK_SPANS
+            or len(rows.of_spans.keys) >= CHUNK_PAIRS
+            or reader.inflated - start >= CHUNK_BYTES
+        ):
+            start = reader.inflated
             yield rows.take()
     if reader.is_cut or reader.is_damaged:
         rows.rejects.add(
