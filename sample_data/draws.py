@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 OPERATIONS = ("chat", "question", "score", "apply")
 OPERATION_SHARES = (0.2, 0.3, 0.35, 0.15)
 TURNS_SHARES = (0.16, 0.16, 0.16, 0.16, 0.14, 0.1, 0.07, 0.05)
-WEEKDAY_LOAD = (1.1, 1.15, 1.1, 1.05, 0.95, 0.45, 0.4)
+WEEKDAY_LOAD = (1.1, 1.15, 1.1, 1.05, 0.95, 0.65, 0.6)
 # Nobody asks for a loan at night; the last hour is empty so that no turn leaves the month.
 HOUR_LOAD = (1, 1, 1, 1, 1, 2, 5, 12, 22, 30, 32, 30, 24, 28, 32, 30, 26, 20, 15, 12, 10, 7, 4, 0)
 TOKENS_AT_FIRST = 540
@@ -123,9 +123,9 @@ def turns(cohort: str, *, requests: int, seed: int) -> list[Turn]:
         np.minimum(slow(8, 0.3), 60.0),
         slow(6, 0.3),
         slow(25, 0.5),
-        slow(48, 0.4),
+        slow(36, 0.4),
         slow(420, 0.5),
-        slow(90, 0.3),
+        slow(45, 0.3),
     ]
     columns.extend(t.tolist() for t in timings)
     columns.extend(rng.random(n).tolist() for _ in range(len(Turn._fields) - len(columns)))

@@ -53,7 +53,7 @@ def _hours(month: int, day: int, first: int, last: int) -> Window:
     return Window(midnight + timedelta(hours=first), midnight + timedelta(hours=last))
 
 
-STORM = _hours(9, 17, 12, 18)
+STORM = _hours(9, 17, 13, 16)
 NEW_CRM_VERSION_AT = datetime(2026, 9, 15, 12, tzinfo=UTC)
 CREEP_FROM = datetime(2026, 10, 19, tzinfo=UTC)
 LATENCY_FAULT = _hours(10, 20, 8, 18)

@@ -93,7 +93,7 @@ def hung_at_credit(seen: Seen) -> set[bytes]:
 
 def published_slowly(seen: Seen) -> set[bytes]:
     published = [span for span in seen.spans if span.kind == Kind.PRODUCER]
-    is_slow = statistics.median(ms(span) for span in published) > 25
+    is_slow = statistics.median(ms(span) for span in published) > 20
     return {span.trace_id for span in published} if is_slow else set()
 
 
