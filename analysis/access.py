@@ -3,14 +3,15 @@
 from dataclasses import replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from typing import Any
 
 import pandas as pd
 
-from analysis.contracts import ACCESSES, Contracts, Grant, sides
+from analysis.contracts import Contracts, Grant, sides
 from analysis.engine import Model
 from analysis.scope import Scope
 
-# From least to most; unknown stands apart, since it may be anything.
+# From least to most, each covering what stands before it; unknown may be anything.
 LATTICE = ("none", "read", "execute", "write", "delete", "admin")
 
 
@@ -24,19 +25,19 @@ class Granted(StrEnum):
 
 
 def footprint(model: Model, contracts: Contracts | None, scope: Scope) -> pd.DataFrame:
-    """Return every access of every agent, one row a cohort, agent, resource, access and kind.
+    """Return every access of every agent, one row a cohort, agent, resource and access.
 
     Grants nobody used in the judged cohort stand at the end as `unseen`, with no calls. `is_new`
     marks what the pilot does and the baseline did not; `before_access` is what the baseline did.
     """
-    used = model.ask("access_use", replace(scope, cohort=None))
+    used = model.ask("accesses", replace(scope, cohort=None))
     named = sides(model.cohorts(), contracts)
     before = used[used["cohort"] == named.baseline]
     done = before.groupby(["agent", "resource"])["access"].agg(set).to_dict()
     grants = contracts.access if contracts else ()
     patterns = contracts.sensitive if contracts else ()
     judged = scope.cohort or named.pilot
-    rows = []
+    rows: list[dict[str, Any]] = []
     for use in used.to_dict("records"):
         if scope.cohort is not None and use["cohort"] != scope.cohort:
             continue
@@ -68,32 +69,39 @@ def highest(accesses: set[str]) -> str | None:
 
 
 def _grant(grants: tuple[Grant, ...], agent: str, resource: str, access: str) -> Granted:
-    if not grants:
+    """Return how a use meets the grants; who the contract does not name has no contract."""
+    mine = [grant for grant in grants if grant.is_for(agent)]
+    if not mine:
         return Granted.NO_CONTRACT
-    # What an access did may be unknown; then a grant on the resource is taken to cover it.
-    words = ACCESSES if access == "unknown" else (access,)
-    if access == "none" or any(
-        grant.covers(agent, resource, word) for grant in grants for word in words
-    ):
+    here = [grant.access for grant in mine if fnmatchcase(resource, grant.resource)]
+    # What an access did may be unknown; then any grant on the resource is taken to cover it.
+    if access == "none" or (access == "unknown" and here):
         return Granted.GRANTED
-    return Granted.NOT_GRANTED
+    is_covered = access in LATTICE and any(
+        LATTICE.index(word) >= LATTICE.index(access) for word in here
+    )
+    return Granted.GRANTED if is_covered else Granted.NOT_GRANTED
 
 
-def _idle(
-    grants: tuple[Grant, ...], rows: list[dict[str, object]], cohort: str | None
-) -> list[Grant]:
+def _idle(grants: tuple[Grant, ...], rows: list[dict[str, Any]], cohort: str | None) -> list[Grant]:
+    """Return the grants whose access nobody used; reading a tool counts as executing it."""
     uses = [row for row in rows if row["cohort"] == cohort]
     return [
         grant
         for grant in grants
         if not any(
-            grant.covers(str(row["agent"]), str(row["resource"]), str(row["access"]))
+            grant.is_for(row["agent"])
+            and fnmatchcase(row["resource"], grant.resource)
+            and (
+                row["access"] in (grant.access, "unknown")
+                or (row["access"], grant.access) == ("read", "execute")
+            )
             for row in uses
         )
     ]
 
 
-def _unseen(grant: Grant, cohort: str | None, patterns: tuple[str, ...]) -> dict[str, object]:
+def _unseen(grant: Grant, cohort: str | None, patterns: tuple[str, ...]) -> dict[str, Any]:
     return {
         "cohort": cohort,
         "agent": grant.agent,

@@ -24,6 +24,7 @@ class Attribution:
     unattributed_per_1000: float
     total_per_1000: float
     requests: int
+    units: int
 
 
 def attribute(model: Model, scope: Scope, sla_ms: float | None) -> Attribution:
@@ -33,9 +34,9 @@ def attribute(model: Model, scope: Scope, sla_ms: float | None) -> Attribution:
     """
     scope = replace(scope, boundary=None, agent=None)
     return split(
-        model.ask("request_samples", scope),
+        model.ask("request_latencies", scope),
         model.ask("failure_weights", scope),
-        model.ask("path_by_request", scope),
+        model.ask("blame", scope),
         sla_ms,
     )
 
@@ -53,11 +54,11 @@ def split(
     Args:
         requests: request_id, unit_id, operation, duration_ms, is_failed, weight.
         origins: request_id, boundary_id, failed_share; shares of a failed request sum to one.
-        path: request_id, boundary_id, critical_ms; sums to the request's duration.
+        path: request_id, boundary_id, self_ms; sums to the request's duration.
         sla_ms: From when a request is late.
     """
     if requests.empty:
-        return Attribution(pd.DataFrame(columns=_COLUMNS), np.nan, np.nan, 0)
+        return Attribution(pd.DataFrame(columns=_COLUMNS), np.nan, np.nan, 0, 0)
     is_failed = requests["is_failed"].astype(bool)
     failed = requests.loc[is_failed, ["request_id"]]
     origins = origins[origins["request_id"].isin(failed["request_id"])]
@@ -90,13 +91,13 @@ def _excess(
 ) -> pd.DataFrame:
     """Return how far each boundary of each late request exceeded its usual critical time."""
     path = path.assign(boundary_id=path["boundary_id"].fillna(UNATTRIBUTED))
-    path = path.groupby(["request_id", "boundary_id"])["critical_ms"].sum().reset_index()
+    path = path.groupby(["request_id", "boundary_id"])["self_ms"].sum().reset_index()
     path = path.merge(requests[["request_id", "operation"]], on="request_id")
     counts = on_time["operation"].value_counts().to_dict()
     seen = path[path["request_id"].isin(on_time["request_id"])]
     usual = {
         (group["operation"].iloc[0], group["boundary_id"].iloc[0]): _median_with_zeros(
-            group["critical_ms"].to_numpy(np.float64), counts[group["operation"].iloc[0]]
+            group["self_ms"].to_numpy(np.float64), counts[group["operation"].iloc[0]]
         )
         for _, group in seen.groupby(["operation", "boundary_id"])
     }
@@ -104,7 +105,7 @@ def _excess(
     median = [
         usual.get(key, 0.0) for key in zip(path["operation"], path["boundary_id"], strict=True)
     ]
-    path = path.assign(excess=(path["critical_ms"] - np.array(median, dtype=float)).clip(lower=0))
+    path = path.assign(excess=(path["self_ms"] - np.array(median, dtype=float)).clip(lower=0))
     return path[path["excess"] > 0]
 
 
@@ -135,7 +136,11 @@ def _summed(requests: pd.DataFrame, parts: pd.DataFrame) -> Attribution:
     )
     unattributed = 1000 * float(parts.loc[parts["boundary_id"] == UNATTRIBUTED, "mass"].sum())
     return Attribution(
-        frame, unattributed / total, 1000 * float(parts["mass"].sum()) / total, len(requests)
+        frame,
+        unattributed / total,
+        1000 * float(parts["mass"].sum()) / total,
+        len(requests),
+        requests["unit_id"].nunique(),
     )
 
 

@@ -1,6 +1,5 @@
 """May two windows be compared: their design, unit, calendar, mix, versions, models, coverage."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,8 +8,7 @@ import pandas as pd
 
 from analysis import phrases, stats
 
-DAY_NS = 86_400 * 10**9
-BLOCK_NS = 4 * 3_600 * 10**9
+DAY = pd.Timedelta(days=1)
 # Under a day from first to last request, days cannot serve as units; two are the least.
 LEAST_DAYS = 2
 # Days a side from which a change between different periods may be called proven.
@@ -24,7 +22,10 @@ COVERAGE = 0.95
 CONCURRENT_OVERLAP = 0.5
 # A day with less than this share of the usual requests was not seen whole.
 PARTIAL_DAY = 0.5
-_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+BUSY_DAY = 30
+# Windows of one length, up to this share; calendars of one kind, up to this distance.
+LENGTH_GAP = 0.10
+WEEKDAY_DISTANCE = 0.10
 
 
 class Design(StrEnum):
@@ -71,9 +72,9 @@ class Windows:
     def units(self, frame: pd.DataFrame) -> stats.Ints:
         """Return the independent unit of each row of samples."""
         if self.unit is Unit.DAY:
-            return stats.codes(frame["start_ns"] // DAY_NS)
+            return stats.codes(days(frame))
         if self.unit is Unit.BLOCK:
-            return stats.codes(frame["start_ns"] // BLOCK_NS)
+            return stats.codes(frame["started_at"].dt.floor("4h"))
         return stats.codes(frame["unit_id"])
 
 
@@ -81,12 +82,17 @@ def windows(before: pd.DataFrame, after: pd.DataFrame) -> Windows:
     """Return design and unit of two sides of requests, neither of them empty."""
     (first, last), (start, end) = _ends(before), _ends(after)
     overlap = min(last, end) - max(first, start)
-    days = (before["start_ns"] // DAY_NS).nunique(), (after["start_ns"] // DAY_NS).nunique()
-    if overlap > 0 and overlap >= CONCURRENT_OVERLAP * max(last - first, end - start):
-        talks = bool(before["is_conversation"].any() or after["is_conversation"].any())
-        return Windows(Design.CONCURRENT, Unit.CONVERSATION if talks else Unit.TRACE, *days)
-    long = min(days) >= LEAST_DAYS and min(last - first, end - start) >= DAY_NS
-    return Windows(Design.SEQUENTIAL, Unit.DAY if long else Unit.BLOCK, *days)
+    lengths = days(before).nunique(), days(after).nunique()
+    if overlap > pd.Timedelta(0) and overlap >= CONCURRENT_OVERLAP * max(last - first, end - start):
+        talks = any(side["conversation_id"].notna().any() for side in (before, after))
+        return Windows(Design.CONCURRENT, Unit.CONVERSATION if talks else Unit.TRACE, *lengths)
+    long = min(lengths) >= LEAST_DAYS and min(last - first, end - start) >= DAY
+    return Windows(Design.SEQUENTIAL, Unit.DAY if long else Unit.BLOCK, *lengths)
+
+
+def days(frame: pd.DataFrame) -> "pd.Series[pd.Timestamp]":
+    """Return the UTC day each row started on."""
+    return frame["started_at"].dt.floor("D")
 
 
 def mix_weights(before: pd.DataFrame, after: pd.DataFrame) -> tuple[stats.Floats, stats.Floats]:
@@ -109,6 +115,7 @@ def checks(
     after: pd.DataFrame,
     window: Windows,
     facts: pd.DataFrame,
+    versions: pd.DataFrame,
     coverage: pd.DataFrame,
 ) -> list[Check]:
     """Return every condition of a fair comparison that needs no percentile.
@@ -118,6 +125,7 @@ def checks(
         after: Requests of the pilot.
         window: Design and unit.
         facts: The boundaries of both sides.
+        versions: Services and their versions by cohort.
         coverage: Traces and complete traces by cohort.
     """
     sides = before["cohort"].iloc[0], after["cohort"].iloc[0]
@@ -125,7 +133,7 @@ def checks(
         _design(window),
         *(_calendar(before, after) if window.design is Design.SEQUENTIAL else ()),
         mix(before, after),
-        _versions(before, after),
+        _versions(versions, *sides),
         _models(facts, *sides),
         _coverage(coverage, *sides),
         _sampling(before, after),
@@ -147,8 +155,8 @@ def mix(before: pd.DataFrame, after: pd.DataFrame) -> Check:
     return Check("mix of operations", ok=True, detail=detail)
 
 
-def _ends(frame: pd.DataFrame) -> tuple[int, int]:
-    return int(frame["start_ns"].min()), int(frame["start_ns"].max())
+def _ends(frame: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp]:
+    return frame["started_at"].min(), frame["started_at"].max()
 
 
 def _shares(frame: pd.DataFrame) -> "pd.Series[float]":
@@ -171,50 +179,71 @@ def _design(window: Windows) -> Check:
 
 
 def _calendar(before: pd.DataFrame, after: pd.DataFrame) -> list[Check]:
-    was, now = _by_day(before), _by_day(after)
-    partial = [day for side in (was, now) for day in side.index[side < PARTIAL_DAY * side.median()]]
-    weekdays = [sorted(_weekday(day) for day in side.index) for side in (was, now)]
-    days = f"{len(was)} days before, {len(now)} after"
+    spans = [
+        pd.date_range(days(side).min(), days(side).max(), freq="D") for side in (before, after)
+    ]
+    seen = [days(side).nunique() for side in (before, after)]
+    partial = [day for side in (before, after) for day in _partial_edges(side)]
+    weekdays = [np.bincount(span.day_of_week, minlength=7) / len(span) for span in spans]
+    distance = float(np.abs(weekdays[0] - weekdays[1]).sum() / 2)
     return [
         Check(
             "days a side",
-            ok=min(len(was), len(now)) >= PROOF_DAYS,
-            detail=f"{days}; {PROOF_DAYS} a side are the least for the word proven.",
+            ok=min(seen) >= PROOF_DAYS,
+            detail=f"{seen[0]} days with requests before, {seen[1]} after; "
+            f"{PROOF_DAYS} a side are the least for the word proven.",
         ),
-        Check("equal length", ok=len(was) == len(now), detail=f"{days}."),
+        Check(
+            "equal length",
+            ok=abs(len(spans[0]) - len(spans[1])) <= LENGTH_GAP * max(map(len, spans)),
+            detail=f"{len(spans[0])} days before, {len(spans[1])} after.",
+        ),
         Check(
             "whole days",
             ok=not partial,
-            detail=f"Days with under half the usual requests: {_dates(partial)}.",
+            detail=f"First or last days with under half the usual requests: {_dates(partial)}.",
         ),
         Check(
             "same weekdays",
-            ok=weekdays[0] == weekdays[1],
-            detail=" against ".join(", ".join(_WEEKDAYS[i] for i in side) for side in weekdays)
-            + ".",
+            ok=distance <= WEEKDAY_DISTANCE,
+            detail=f"Shares of weekdays differ by {phrases.percent(distance)} in all.",
         ),
     ]
 
 
-def _by_day(frame: pd.DataFrame) -> "pd.Series[int]":
-    return frame.groupby(frame["start_ns"] // DAY_NS).size()
+def _partial_edges(frame: pd.DataFrame) -> list[pd.Timestamp]:
+    """Return the first and last day where too little of the usual day was seen."""
+    counts = frame.groupby(days(frame)).size()
+    usual = float(counts.median())
+    # A handful of requests a day varies by half from chance alone.
+    if usual < BUSY_DAY:
+        return []
+    edges = dict.fromkeys((counts.index[0], counts.index[-1]))
+    return [day for day in edges if counts[day] < PARTIAL_DAY * usual]
 
 
-def _weekday(day: Hashable) -> int:
-    return (int(str(day)) + 3) % 7  # 1970-01-01 was a Thursday
+def _dates(found: list[pd.Timestamp]) -> str:
+    return ", ".join(str(day.date()) for day in found) or "none"
 
 
-def _dates(days: list[Hashable]) -> str:
-    return ", ".join(str(pd.Timestamp(int(str(day)) * DAY_NS).date()) for day in days) or "none"
-
-
-def _versions(before: pd.DataFrame, after: pd.DataFrame) -> Check:
-    sides = [sorted(frame["service_version"].dropna().unique()) for frame in (before, after)]
-    said = [", ".join(side) or "not said" for side in sides]
-    detail = f"Before: {said[0]}; after: {said[1]}."
-    if not all(sides):
-        return Check("versions", ok=None, detail=detail)
-    return Check("versions", ok=all(len(side) == 1 for side in sides), detail=detail)
+def _versions(versions: pd.DataFrame, baseline: str, pilot: str) -> Check:
+    was, now = (
+        versions[versions["cohort"] == side].groupby("service")["service_version"].agg(sorted)
+        for side in (baseline, pilot)
+    )
+    if was.empty or now.empty:
+        return Check("versions", ok=None, detail="No service says its version.")
+    mixed = sorted({name for side in (was, now) for name in side.index if len(side[name]) > 1})
+    if mixed:
+        detail = f"More than one version on one side: {', '.join(mixed)}."
+        return Check("versions", ok=False, detail=detail)
+    changed = [
+        f"{name} {was[name][0]} → {now[name][0]}"
+        for name in was.index.intersection(now.index)
+        if was[name] != now[name]
+    ]
+    detail = f"One version a service on each side; changed: {', '.join(changed) or 'none'}."
+    return Check("versions", ok=True, detail=detail)
 
 
 def _models(facts: pd.DataFrame, baseline: str, pilot: str) -> Check:

@@ -1,10 +1,8 @@
 """Measured against promised: latency budgets of boundaries, the SLA of requests."""
 
 import math
-from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from enum import StrEnum
-from typing import Any
 
 import pandas as pd
 
@@ -49,12 +47,13 @@ def by_boundary(model: Model, contracts: Contracts | None, scope: Scope) -> pd.D
     The judged cohort is the scope's, else the contract's pilot. Broken ones come first.
     """
     scope = judged(model, contracts, scope)
-    facts = model.ask("boundary_facts", scope)
-    samples = model.ask("call_samples", scope)
+    facts = model.ask("boundaries", scope)
+    rules = _rules(model, contracts, scope)
+    samples = model.ask("latencies", scope)
     groups = samples.groupby(["cohort", "boundary_id"], sort=False, observed=True).indices
     rows = []
     for fact in facts.to_dict("records"):
-        rule = _rule(contracts, fact)
+        rule = rules.get(fact["boundary_id"])
         calls = samples.iloc[groups[fact["cohort"], fact["boundary_id"]]]
         names = ("cohort", "boundary_id", "boundary", "caller", "kind", "callee")
         rows.append({name: fact[name] for name in names} | _against(calls, rule, contracts))
@@ -74,7 +73,7 @@ def by_request(model: Model, contracts: Contracts | None, scope: Scope) -> pd.Da
     The downstream budget is a share of the SLA for the critical-path time of all calls but models
     together; a request is within it as a whole, never boundary by boundary.
     """
-    requests = model.ask("request_samples", scope)
+    requests = model.ask("request_latencies", scope)
     sla_ms = contracts.sla.limit_ms if contracts else None
     budget_ms = contracts.downstream_budget_ms if contracts else None
     if budget_ms is not None:
@@ -103,17 +102,16 @@ def within(
 
 def downstream_ms(model: Model, scope: Scope, requests: pd.DataFrame) -> pd.Series:
     """Return the critical-path time of all calls but models, for each of the requests."""
-    path = model.ask("path_by_request", replace(scope, boundary=None, agent=None))
+    path = model.ask("blame", replace(scope, boundary=None, agent=None))
     path = path[path["boundary_id"].notna() & ~path["kind"].isin(NOT_DOWNSTREAM)]
-    return requests["request_id"].map(path.groupby("request_id")["critical_ms"].sum()).fillna(0.0)
+    return requests["request_id"].map(path.groupby("request_id")["self_ms"].sum()).fillna(0.0)
 
 
 def unmatched(model: Model, contracts: Contracts | None, scope: Scope) -> list[str]:
     """Return a warning for every rule of the contract that no boundary answers to."""
     if contracts is None:
         return []
-    facts = model.ask("boundary_facts", scope).to_dict("records")
-    met = {rule.line for fact in facts if (rule := _rule(contracts, fact))}
+    met = {rule.line for rule in _rules(model, contracts, scope).values()}
     return [
         f"{contracts.path}:{rule.line}: `{rule.match}` matches no boundary of these traces."
         for rule in contracts.boundaries
@@ -121,13 +119,19 @@ def unmatched(model: Model, contracts: Contracts | None, scope: Scope) -> list[s
     ]
 
 
-def _rule(contracts: Contracts | None, fact: Mapping[Hashable, Any]) -> Rule | None:
+def _rules(model: Model, contracts: Contracts | None, scope: Scope) -> dict[str, Rule]:
+    """Return the rule of every boundary that has one."""
     if contracts is None:
-        return None
-    service = fact["callee_service"]
-    return contracts.rule_for(
-        fact["caller"], fact["callee"], service if isinstance(service, str) else None
-    )
+        return {}
+    rules = {}
+    for row in model.ask("callees", scope).to_dict("records"):
+        service = row["callee_service"]
+        rule = contracts.rule_for(
+            row["caller"], row["callee"], service if isinstance(service, str) else None
+        )
+        if rule:
+            rules[row["boundary_id"]] = rule
+    return rules
 
 
 def _against(

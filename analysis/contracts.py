@@ -110,13 +110,9 @@ class Grant:
     access: str
     line: int
 
-    def covers(self, agent: str, resource: str, access: str) -> bool:
-        """Return whether the grant allows what an agent did."""
-        return (
-            fnmatchcase(agent.removeprefix("agent:"), self.agent.removeprefix("agent:"))
-            and fnmatchcase(resource, self.resource)
-            and access == self.access
-        )
+    def is_for(self, agent: str) -> bool:
+        """Return whether the grant speaks of an agent."""
+        return fnmatchcase(agent.removeprefix("agent:"), self.agent.removeprefix("agent:"))
 
 
 @dataclass(frozen=True)

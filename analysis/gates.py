@@ -26,6 +26,7 @@ DEFAULTS: Mapping[str, float] = {
 FALSE_ALARM = 0.05
 # "None seen" passes only where seeing none rules out one trace in a hundred.
 UNDECLARED_BOUND = 0.01
+NAMED_USES = 3
 
 
 class Answer(StrEnum):
@@ -117,7 +118,7 @@ def _missing(measured: stats.Estimate, required: float, noun: str) -> str:
 
 def _said(gate: Gate) -> str:
     if gate.unit == "traces":
-        return f"broken in {phrases.count(gate.measured)} traces"
+        return f"broken in at least {phrases.count(gate.measured)} traces ({gate.missing})"
     if gate.unit == "change":
         interval = phrases.change_interval(1 + gate.lower, 1 + gate.upper)
         return (
@@ -136,7 +137,7 @@ def judge(
     """Return every gate of a scope with one cohort; one without data is not enough evidence."""
     limits = {**DEFAULTS, **_own_limits(contracts)}
     total = len(DEFAULTS) + 1 + len(set(limits) - set(DEFAULTS))
-    requests = model.ask("request_samples", scope)
+    requests = model.ask("request_latencies", scope)
     sla_ms = contracts.sla.limit_ms if contracts else None
     budget_ms = contracts.downstream_budget_ms if contracts else None
     if budget_ms is not None and not requests.empty:
@@ -269,8 +270,10 @@ def _undeclared(model: Model, contracts: Contracts | None, scope: Scope) -> Gate
     broken = used[used["grant"] == Granted.NOT_GRANTED]
     traces = int(model.ask("trace_coverage", scope)["traces"].sum())
     if not broken.empty:
-        count = float(broken["traces"].max())
-        return Gate(name, str(Result.FAILED), count, count, math.nan, 0, "traces", "", "access")
+        seen = float(broken["traces"].max())
+        uses = [f"{use.agent} {use.access} {use.resource}" for use in broken.itertuples()]
+        named = "; ".join(uses[:NAMED_USES]) + ("; ..." if len(uses) > NAMED_USES else "")
+        return Gate(name, str(Result.FAILED), seen, seen, math.nan, 0, "traces", named, "access")
     if traces == 0 or not (used["grant"] == Granted.GRANTED).any():
         return _open_gate(name, 0, "No access was seen in this scope.", "access", "traces")
     bound = stats.binomial_bounds(0, traces)[1]

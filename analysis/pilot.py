@@ -3,19 +3,18 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from analysis import phrases, stats
 from analysis.comparability import (
-    DAY_NS,
     Check,
     Design,
     Unit,
     Windows,
     checks,
+    days,
     mix_weights,
     windows,
 )
@@ -97,7 +96,7 @@ def compare(
     before_name, after_name = baseline or named.baseline, pilot or named.pilot
     headline = contracts.sla.quantile if contracts else DEFAULT_QUANTILE
     margin = 1 + contracts.gates["slower"] if contracts and "slower" in contracts.gates else None
-    requests = model.ask("request_samples", scope)
+    requests = model.ask("request_latencies", scope)
     before = requests[requests["cohort"] == before_name]
     after = requests[requests["cohort"] == after_name]
     if before.empty or after.empty or before_name == after_name:
@@ -117,8 +116,15 @@ def compare(
 
     window = windows(before, after)
     margin = margin or stats.NO_WORSE_RATIO
-    facts = model.ask("boundary_facts", scope)
-    conditions = checks(before, after, window, facts, model.ask("trace_coverage", scope))
+    facts = model.ask("boundaries", scope)
+    conditions = checks(
+        before,
+        after,
+        window,
+        facts,
+        model.ask("versions", scope),
+        model.ask("trace_coverage", scope),
+    )
     conditions.append(placebo(before, window, headline))
     changes = _end_to_end(before, after, window, headline, margin)
     main = next(change for change in changes if change.quantile == headline)
@@ -135,7 +141,7 @@ def compare(
         )
         for change in changes
     ]
-    calls = model.ask("call_samples", scope)
+    calls = model.ask("latencies", scope)
     return Comparison(
         str(label),
         reason,
@@ -182,15 +188,9 @@ def placebo(before: pd.DataFrame, window: Windows, p: float) -> Check:
     name = "placebo"
     if window.design is Design.CONCURRENT:
         return Check(name, ok=None, detail="Not needed: both sides share whatever time does.")
-    days = (before["start_ns"] // DAY_NS).to_numpy()
-    edge = (
-        (days.min() + days.max() + 1) / 2 * DAY_NS
-        if window.unit is Unit.DAY
-        else (before["start_ns"].min() + before["start_ns"].max()) / 2
-    )
-    if window.unit is Unit.DAY:
-        edge = math.floor(edge / DAY_NS) * DAY_NS
-    halves = before[before["start_ns"] < edge], before[before["start_ns"] >= edge]
+    at = days(before) if window.unit is Unit.DAY else before["started_at"]
+    middle = at.min() + (at.max() - at.min()) / 2
+    halves = before[at <= middle], before[at > middle]
     if any(half.empty for half in halves):
         return Check(name, ok=None, detail="The baseline is too short to be split in halves.")
     first, second = (_sample(half, window) for half in halves)
@@ -343,16 +343,13 @@ def _compared(
         reason = explain(moved, window, margin)
         if was.empty or now.empty:
             reason = f"Only in the {'pilot' if was.empty else 'baseline'}: nothing to compare."
-        chance = math.nan
-        if not math.isnan(moved.ratio):
-            chance = stats.p_value(partial(_interval, *samples, p))
         yield {
             **{str(column): value for column, value in name.items()},
             **_row(moved, moved.label, reason),
             "before_calls": len(was),
             "after_calls": len(now),
             **_errors(was, now, window),
-            "q_value": chance,
+            "q_value": stats.ratio_p_value(moved.ratio, moved.lower, moved.upper),
         }
 
 

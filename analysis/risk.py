@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis import compliance, phrases, pilot, stats, tails
 from analysis.attribution import attribute, per_1000
-from analysis.comparability import DAY_NS
+from analysis.comparability import days
 from analysis.contracts import DEFAULT_QUANTILE, Contracts, sides
 from analysis.engine import Model
 from analysis.gates import Gate, judge, verdict
@@ -79,7 +79,7 @@ def readiness(
         cohort=judged.cohort,
         gates=gates,
         figures=_figures(model, contracts, judged),
-        ranking=_ranking(model, contracts, judged, shares.by_boundary, compared),
+        ranking=_ranking(model, contracts, judged, shares.by_boundary, shares.units, compared),
         unattributed_per_1000=shares.unattributed_per_1000,
         total_per_1000=shares.total_per_1000,
         requests=shares.requests,
@@ -91,6 +91,7 @@ def _ranking(
     contracts: Contracts | None,
     scope: Scope,
     bad: pd.DataFrame,
+    units: int,
     compared: pilot.Comparison,
 ) -> pd.DataFrame:
     """Return every boundary, the one that answers for most bad requests first."""
@@ -108,6 +109,10 @@ def _ranking(
     )
     parts = ["bad_per_1000", "failed_per_1000", "late_per_1000"]
     frame[parts] = frame[parts].fillna(0.0)
+    # None among the units seen bounds the share of bad requests from above.
+    frame["bad_per_1000_lower"] = frame["bad_per_1000_lower"].fillna(0.0)
+    none_seen = 1000 * stats.wilson(0.0, max(units, 1))[1]
+    frame["bad_per_1000_upper"] = frame["bad_per_1000_upper"].fillna(none_seen)
     return frame.sort_values(
         ["bad_per_1000", "p95_ms", "boundary_id"], ascending=[False, False, True], ignore_index=True
     )[_RANKING]
@@ -120,7 +125,7 @@ def _figures(model: Model, contracts: Contracts | None, scope: Scope) -> list[Fi
     has_before = baseline is not None and baseline != scope.cohort
     pairs = [
         (
-            model.ask("request_samples", side),
+            model.ask("request_latencies", side),
             _over_budget(model, contracts, side),
             model.ask("trace_coverage", side),
             model.ask("trace_costs", side),
@@ -177,7 +182,7 @@ def _over_budget(model: Model, contracts: Contracts | None, scope: Scope) -> pd.
     """Return the calls of boundaries with a budget, and whether each was over it."""
     budgets = compliance.by_boundary(model, contracts, scope).dropna(subset="budget_ms")
     limit_ms = budgets.set_index("boundary_id")["budget_ms"]
-    calls = model.ask("call_samples", scope)
+    calls = model.ask("latencies", scope)
     calls = calls[calls["boundary_id"].isin(limit_ms.index)]
     return calls.assign(is_over=calls["client_ms"] > calls["boundary_id"].map(limit_ms))
 
@@ -215,9 +220,9 @@ def _cost(traces: pd.DataFrame) -> stats.Estimate:
 
 def _trend(frame: pd.DataFrame, measure: Callable[[pd.DataFrame], stats.Estimate]) -> list[float]:
     """Return a figure by UTC day, in the order of days."""
-    if frame.empty or "start_ns" not in frame:
+    if frame.empty or "started_at" not in frame:
         return []
-    return [measure(day).value for _, day in frame.groupby(frame["start_ns"] // DAY_NS)]
+    return [measure(day).value for _, day in frame.groupby(days(frame))]
 
 
 _NAMES = ["boundary_id", "boundary", "caller", "kind", "callee"]

@@ -377,7 +377,7 @@ def _log_gap(high: float, low: float) -> float:
 
 
 def _exp(value: float) -> float:
-    return math.exp(value) if value < 700 else math.inf
+    return math.inf if value > 700 else math.exp(value)
 
 
 def decide(
@@ -420,6 +420,20 @@ def p_value(interval: Callable[[float], tuple[float, float]], *, null: float = 1
         else:
             low = middle
     return min(1.0, 1 - low)
+
+
+def ratio_p_value(value: float, lower: float, upper: float) -> float:
+    """Return the p-value of "no change" for a ratio from its 95 % interval, normal on logarithms.
+
+    1 where the bound that faces 1 is open: such a ratio cannot be told from no change.
+    """
+    if math.isnan(value) or value == 1:
+        return math.nan if math.isnan(value) else 1.0
+    gap = _log_gap(upper, value) if value < 1 else _log_gap(value, lower)
+    if math.isnan(gap):
+        return 1.0
+    distance = abs(math.log(value))
+    return 2 * float(special.ndtr(-distance / gap * _z(LEVEL))) if gap > 0 else 0.0
 
 
 def false_discovery(p_values: Sequence[float]) -> list[float]:
@@ -477,8 +491,8 @@ def binomial_bounds(events: int, n: int, *, level: float = ONE_SIDED) -> tuple[f
     if n == 0:
         return 0.0, 1.0
     tail = (1 - level) / 2
-    lower = 0.0 if events == 0 else float(special.btdtri(events, n - events + 1, tail))
-    upper = 1.0 if events == n else float(special.btdtri(events + 1, n - events, 1 - tail))
+    lower = 0.0 if events == 0 else float(special.betaincinv(events, n - events + 1, tail))
+    upper = 1.0 if events == n else float(special.betaincinv(events + 1, n - events, 1 - tail))
     return lower, upper
 
 

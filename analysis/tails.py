@@ -16,21 +16,26 @@ def by_boundary(model: Model, scope: Scope) -> pd.DataFrame:
     Percentiles are of the time the caller waited, in ms, failed calls included; the unit is the
     conversation, else the trace.
     """
-    facts = model.ask("boundary_facts", scope)
-    samples = model.ask("call_samples", scope)
+    facts = model.ask("boundaries", scope)
+    samples = model.ask("latencies", scope)
     groups = samples.groupby(["cohort", "boundary_id"], sort=False, observed=True).indices
-    rows = [
-        _figures(samples.iloc[groups[key]], "client_ms", "is_error", "error_ratio")
-        for key in zip(facts["cohort"], facts["boundary_id"], strict=True)
-    ]
-    return pd.concat(
-        [facts.reset_index(drop=True), pd.DataFrame(rows, columns=_columns("error_ratio"))], axis=1
-    )
+    rows = []
+    for key in zip(facts["cohort"], facts["boundary_id"], strict=True):
+        calls = samples.iloc[groups[key]]
+        handoff = calls["handoff_ms"].astype("float64").quantile(0.95, interpolation="higher")
+        rows.append(
+            {
+                **_figures(calls, "client_ms", "is_error", "error_ratio"),
+                "handoff_p95_ms": handoff,
+            }
+        )
+    figures = pd.DataFrame(rows, columns=[*_columns("error_ratio"), "handoff_p95_ms"])
+    return pd.concat([facts, figures], axis=1)
 
 
 def end_to_end(model: Model, scope: Scope) -> pd.DataFrame:
     """Return requests, failures and percentiles of user requests, one row a cohort."""
-    samples = model.ask("request_samples", scope)
+    samples = model.ask("request_latencies", scope)
     rows = []
     for cohort, requests in samples.groupby("cohort", sort=True, observed=True):
         rows.append(
@@ -40,8 +45,8 @@ def end_to_end(model: Model, scope: Scope) -> pd.DataFrame:
                 "units": requests["unit_id"].nunique(),
                 "failed": int(requests["is_failed"].sum()),
                 **_figures(requests, "duration_ms", "is_failed", "failed_ratio"),
-                "first_at": _at(requests["start_ns"].min()),
-                "last_at": _at(requests["start_ns"].max()),
+                "first_at": requests["started_at"].min(),
+                "last_at": requests["started_at"].max(),
             }
         )
     first = ["cohort", "requests", "units", "failed"]
@@ -71,7 +76,3 @@ def _figures(frame: pd.DataFrame, value: str, failed: str, share: str) -> dict[s
     for name, p in QUANTILES.items():
         figures |= columns(name, stats.percentile(values, p))
     return figures
-
-
-def _at(nanoseconds: int) -> pd.Timestamp:
-    return pd.Timestamp(int(nanoseconds), unit="ns")

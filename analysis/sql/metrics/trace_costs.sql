@@ -16,7 +16,7 @@ SELECT
     requests.cohort,
     requests.trace_no,
     min(requests.unit_id)   AS unit_id,
-    min(requests.start_ns)  AS start_ns,
+    min(requests.started_at)  AS started_at,
     count(*)                AS requests,
     any_value(costs.cost_usd)  AS cost_usd   -- null where no call named its cost
 FROM requests
