@@ -3,8 +3,9 @@
 import unicodedata
 from collections.abc import Sequence
 
-# A span name may be any length; a terminal line is not.
+# A span name may be any length; a terminal line is not. The last column holds sentences.
 MAX_CELL = 64
+MAX_LAST_CELL = 240
 
 
 def clean(text: object, *, width: int = MAX_CELL) -> str:
@@ -21,7 +22,10 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, right: st
         rows: cells, any type; they are cleaned.
         right: one letter a column, `r` for right-aligned (numbers), anything else for left.
     """
-    cells = [[clean(cell) for cell in row] for row in rows]
+    cells = [
+        [*map(clean, row[:-1]), *(clean(cell, width=MAX_LAST_CELL) for cell in row[-1:])]
+        for row in rows
+    ]
     widths = [
         max([len(header), *(len(row[column]) for row in cells)])
         for column, header in enumerate(headers)
@@ -34,4 +38,5 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, right: st
             for cell, width, side in zip(row, widths, sides, strict=True)
         ).rstrip()
 
-    return "\n".join([line(headers), line(["─" * width for width in widths]), *map(line, cells)])
+    rule = ["─" * min(width, MAX_CELL) for width in widths]
+    return "\n".join([line(headers), line(rule), *map(line, cells)])

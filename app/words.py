@@ -51,12 +51,15 @@ def time(value_ms: float | None) -> str:
     return f"{digits(value_ms / size)}{NARROW}{unit}"
 
 
-def time_interval(lower_ms: float, upper_ms: float) -> str:
-    """Return an interval of durations in one unit: `[1.02 – 1.31 s]`; "none" where unbounded."""
+def time_interval(lower_ms: float, upper_ms: float, *, like_ms: float | None = None) -> str:
+    """Return an interval of durations in one unit: `[1.02 – 1.31 s]`; "none" where unbounded.
+
+    The unit is that of `like_ms`, the estimate it stands beside, else of the larger bound.
+    """
     known = [bound for bound in (lower_ms, upper_ms) if not math.isnan(bound)]
     if not known:
         return "[no interval]"
-    size, unit = _time_unit(max(known))
+    size, unit = _time_unit(max(known) if like_ms is None else like_ms)
     lower, upper = (
         "none" if math.isnan(bound) else digits(bound / size) for bound in (lower_ms, upper_ms)
     )
@@ -111,9 +114,38 @@ def tail(estimate_ms: float, lower_ms: float, upper_ms: float, grade: str) -> st
     """Return a percentile with its interval, or the words "too few"."""
     if not is_said(grade, upper_ms):
         return TOO_FEW
-    return f"{time(estimate_ms)} {time_interval(lower_ms, upper_ms)}"
+    return f"{time(estimate_ms)} {time_interval(lower_ms, upper_ms, like_ms=estimate_ms)}"
 
 
 def share(estimate: float, lower: float, upper: float) -> str:
     """Return a ratio with its interval."""
     return f"{percent(estimate)} {percent_interval(lower, upper)}"
+
+
+def measured(value: float, unit: str) -> str:
+    """Return a figure in its unit: ms, ratio, change (0.05 is +5 %), usd, else a plain number."""
+    if value is None or math.isnan(value):
+        return "–"
+    if unit == "ms":
+        return time(value)
+    if unit == "ratio":
+        return percent(value)
+    if unit == "change":
+        return change(1 + value)
+    if unit == "usd":
+        return f"${digits(value)}"
+    return digits(value)
+
+
+def measured_interval(lower: float, upper: float, unit: str) -> str:
+    """Return the interval of a figure in its unit; what has none was counted whole."""
+    if math.isnan(lower) and math.isnan(upper):
+        return "all counted"
+    if unit == "ms":
+        return time_interval(lower, upper)
+    if unit == "ratio":
+        return percent_interval(lower, upper)
+    if unit == "change":
+        return change_interval(1 + lower, 1 + upper)
+    low, high = ("none" if math.isnan(end) else digits(end) for end in (lower, upper))
+    return f"[{low} – {high}]"

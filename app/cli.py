@@ -1,0 +1,247 @@
+"""The command `orchrisk`: data on stdout, talk on stderr, exit 0 yes, 1 no, 2 could not tell."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from analysis.scope import Scope
+from app import answers, serve
+from ingest.errors import OrchriskError
+
+LAKE = "lake"
+YES, NO, COULD_NOT_TELL = 0, 1, 2
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _moment(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{value!r} is not a date or time. Write 2026-10-01 or 2026-10-01T08:00."
+        ) from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+lake_option = click.option(
+    "--lake", type=click.Path(path_type=Path), default=LAKE, show_default=True, help="The lake."
+)
+contracts_option = click.option(
+    "--contracts",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What was promised: contracts.yaml.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+
+
+def scope_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the command with the options that narrow what it looks at, handed over as `scope`."""
+
+    @wraps(command)
+    def scoped(**given: Any) -> Any:
+        names = ("cohort", "since", "until", "service", "agent", "boundary")
+        scope = Scope(**{name: given.pop(name) for name in names})
+        return command(scope=scope, **given)
+
+    for option in (
+        click.option("--boundary", help="One boundary, by its id."),
+        click.option("--agent", help="One agent, by its name."),
+        click.option("--service", help="One service, by its name."),
+        click.option("--until", callback=_moment, help="Before this UTC date or time."),
+        click.option("--since", callback=_moment, help="From this UTC date or time on."),
+        click.option("--cohort", help="One side, such as baseline or pilot."),
+    ):
+        scoped = option(scoped)
+    return scoped
+
+
+def _print(answer: answers.Answer, *, as_json: bool) -> None:
+    click.echo(
+        orjson.dumps(answer.data, option=orjson.OPT_INDENT_2).decode() if as_json else answer.text
+    )
+
+
+class _Commands(click.Group):
+    """Turns the errors we know into one line on stderr and the exit code "could not tell"."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OrchriskError as error:
+            _say(f"orchrisk: {error}")
+            ctx.exit(COULD_NOT_TELL)
+
+
+@click.group(cls=_Commands, context_settings=CONTEXT)
+@click.version_option(package_name="orchrisk")
+def main() -> None:
+    """Tell from traces whether an AI-agent pilot is ready, and which handoff holds it back.
+
+    \b
+    Example:
+      orchrisk ingest before.jsonl.gz --cohort baseline
+      orchrisk ingest after.jsonl.gz --cohort pilot
+      orchrisk compare
+    """
+
+
+@main.command(context_settings=CONTEXT)
+@click.argument("dumps", nargs=-1, required=True)
+@lake_option
+@click.option("--cohort", required=True, help="The side these traces belong to: a-z 0-9 _ -.")
+@click.option("--keep-content", is_flag=True, help="Keep prompts, answers and arguments as text.")
+@json_option
+def ingest(
+    *, dumps: tuple[str, ...], lake: Path, cohort: str, keep_content: bool, as_json: bool
+) -> None:
+    """Read trace dumps into the lake and print what became of every span.
+
+    DUMPS are files or folders of OTLP: JSON lines, one JSON document, one protobuf message or
+    length-prefixed protobuf, each plain or gzip, known by content; - reads standard input.
+
+    \b
+    Example:
+      orchrisk ingest traces/*.jsonl.gz --lake lake --cohort baseline
+    """
+    answer = answers.ingest(
+        dumps, lake, cohort=cohort, keep_content=keep_content, progress=_progress()
+    )
+    _print(answer, as_json=as_json)
+    sys.exit(answer.exit_code)
+
+
+def _progress() -> Callable[[Any], None] | None:
+    if not sys.stderr.isatty():
+        return None
+
+    def draw(progress: Any) -> None:
+        share = progress.bytes_read / progress.bytes_total if progress.bytes_total else 1.0
+        bar = "█" * int(share * 24)
+        end = "\n" if share >= 1 else ""
+        click.echo(f"\r{bar:<24} {progress.spans:>10,} spans{end}", err=True, nl=False)
+
+    return draw
+
+
+@main.command(context_settings=CONTEXT)
+@lake_option
+@contracts_option
+@scope_options
+@json_option
+def profile(*, lake: Path, contracts: Path | None, scope: Any, as_json: bool) -> None:
+    """Print every boundary's tail, where errors start, and which data each agent touches.
+
+    \b
+    Example:
+      orchrisk profile --lake lake --cohort pilot
+    """
+    _print(answers.profile(lake, contracts, scope), as_json=as_json)
+
+
+@main.command(context_settings=CONTEXT)
+@lake_option
+@contracts_option
+@click.option("--baseline", help="The cohort before; else as the contract or the lake says.")
+@click.option("--pilot", help="The cohort after; else as the contract or the lake says.")
+@scope_options
+@json_option
+def compare(
+    *,
+    lake: Path,
+    contracts: Path | None,
+    baseline: str | None,
+    pilot: str | None,
+    scope: Any,
+    as_json: bool,
+) -> None:
+    """Compare before with after, end to end and at every boundary.
+
+    Exits 0 when the pilot is proven better, faster or no worse, 1 when it is slower, 2 when the
+    traces cannot tell yet.
+
+    \b
+    Example:
+      orchrisk compare --lake lake --baseline baseline --pilot pilot
+    """
+    answer = answers.compare(lake, contracts, scope, baseline=baseline, pilot_cohort=pilot)
+    _print(answer, as_json=as_json)
+    sys.exit(answer.exit_code)
+
+
+@main.command(context_settings=CONTEXT)
+@lake_option
+@contracts_option
+@scope_options
+@json_option
+def check(*, lake: Path, contracts: Path | None, scope: Any, as_json: bool) -> None:
+    """Check budgets and readiness gates, and give the verdict.
+
+    Exits 0 when ready, 1 when not ready, 2 when the traces cannot tell yet.
+
+    \b
+    Example:
+      orchrisk check --lake lake --contracts contracts.yaml
+    """
+    answer = answers.check(lake, contracts, scope)
+    _print(answer, as_json=as_json)
+    sys.exit(answer.exit_code)
+
+
+@main.command(context_settings=CONTEXT)
+@lake_option
+@contracts_option
+@click.option("--address", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--port", default=8501, show_default=True, help="Port to listen on.")
+def dashboard(*, lake: Path, contracts: Path | None, address: str, port: int) -> None:
+    """Serve the dashboard until Ctrl-C.
+
+    \b
+    Example:
+      orchrisk dashboard --lake lake --contracts contracts.yaml
+    """
+    sys.exit(_serve(lake, contracts, address=address, port=port))
+
+
+def _serve(lake: Path, contracts: Path | None, *, address: str, port: int) -> int:
+    command, settings = serve.command(lake, contracts, address=address, port=port)
+    _say(f"Dashboard: http://{address}:{port} (Ctrl-C stops it)")
+    try:
+        return subprocess.run(command, env={**os.environ, **settings}, check=False).returncode  # noqa: S603 - our own interpreter and arguments
+    except KeyboardInterrupt:
+        return YES
+
+
+@main.command(context_settings=CONTEXT)
+@click.argument("folder", type=click.Path(path_type=Path), default="demo")
+@click.option("--requests", type=click.IntRange(min=10), help="User requests a month.")
+@click.option("--port", default=8501, show_default=True, help="Port of the dashboard.")
+@click.option(
+    "--serve/--no-serve", "is_served", default=True, help="Serve the dashboard at the end."
+)
+def demo(*, folder: Path, requests: int | None, port: int, is_served: bool) -> None:
+    """Walk the whole way on a made-up agent system with known faults.
+
+    Generates two months of traces, reads them in, prints the profile and the verdict, writes the
+    report's data and serves the dashboard.
+
+    \b
+    Example:
+      orchrisk demo demo --no-serve
+    """
+    lake, contracts = answers.demo(folder, requests=requests, say=_say, show=partial(click.echo))
+    if is_served:
+        sys.exit(_serve(lake, contracts, address="127.0.0.1", port=port))
