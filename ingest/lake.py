@@ -19,7 +19,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -107,9 +107,12 @@ class Lake:
         names = sorted(_active_paths(self._open())) if self.exists else []
         return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
-    def holds(self, digest: str, *, cohort: str) -> bool:
-        """Say whether this very source is in the cohort already."""
-        return self.exists and _holds(self._open(), digest, cohort)
+    def holds(self, *, cohort: str) -> Callable[[str], bool]:
+        """Return a test of digests: is this very source in the cohort, as the lake stands now?"""
+        if not self.exists:
+            return lambda _: False
+        table = self._open()
+        return lambda digest: _holds(table, digest, cohort)
 
     def check(self, cohort: str) -> None:
         """Raise before any work is done what `add` would raise after it.
@@ -229,9 +232,11 @@ class Lake:
                     post_commithook_properties=PostCommitHookProperties(create_checkpoint=True),
                 )
             except BaseException:
-                self._remove(actions)
-                (self.path / "_ledger" / f"{number}.json").unlink(missing_ok=True)
-                raise
+                # A commit may be done although what follows it failed: then its files are the lake.
+                if self._open().transaction_version(locks[0].app_id if locks else "") != number:
+                    self._remove(actions)
+                    (self.path / "_ledger" / f"{number}.json").unlink(missing_ok=True)
+                    raise
         return done
 
     def _write_days(self, parts: list[pa.Table], cohort: str) -> Iterator[AddAction]:

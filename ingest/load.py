@@ -54,8 +54,9 @@ def load(
     target.check(cohort)
     reports: list[SourceReport] = []
     waiting: list[Staged] = []
+    holds = target.holds(cohort=cohort)
     for source in _expand(paths):
-        staged = _stage(source, target, cohort, config or DEFAULT, progress)
+        staged = _stage(source, holds, cohort, config or DEFAULT, progress)
         waiting.append(staged)
         if _is_full(waiting):
             reports += _commit(target, waiting, cohort)
@@ -82,7 +83,7 @@ def _commit(lake: Lake, waiting: list[Staged], cohort: str) -> list[SourceReport
 
 def _stage(
     source: Path | tuple[str, BinaryIO],
-    lake: Lake,
+    holds: Callable[[str], bool],
     cohort: str,
     config: IngestConfig,
     progress: Callable[[Progress], None] | None,
@@ -93,7 +94,7 @@ def _stage(
         with _opened(source) as stream:
             digest, size = _digest(stream)
             report = replace(report, digest=digest, bytes=size)
-            if lake.holds(digest, cohort=cohort):
+            if holds(digest):
                 return Staged(report)
             with _without_collector():
                 return _read(stream, report, cohort, config, progress)
