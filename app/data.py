@@ -9,14 +9,14 @@ from typing import Any, cast
 import pandas as pd
 import pyarrow as pa
 import streamlit as st
-from analysis.engine import Model
-from analysis.scope import Scope
-from ingest.lake import Lake
 
 from analysis import access, compliance, engine, pilot, risk, tails
 from analysis import contracts as contract_files
 from analysis.contracts import Cohorts, Contracts
+from analysis.engine import Model
+from analysis.scope import Scope
 from app import serve
+from ingest.lake import Lake
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,12 @@ def with_budgets(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a frame by boundary_id with what each boundary was promised beside it."""
     promised = budgets(Scope()).drop_duplicates("boundary_id")[["boundary_id", "budget_ms"]]
     return frame.merge(promised, on="boundary_id", how="left")
+
+
+def with_services(frame: pd.DataFrame, scope: Scope) -> pd.DataFrame:
+    """Return a frame by boundary_id with the service that answers there, where it is known."""
+    facts = metric("callees", scope).drop_duplicates("boundary_id")
+    return frame.merge(facts[["boundary_id", "callee_service"]], on="boundary_id", how="left")
 
 
 def promises(scope: Scope) -> pd.DataFrame:

@@ -51,7 +51,7 @@ class Column:
     """One column of a table: its header, and whether it is set as a number or as a name."""
 
     title: str
-    style: Literal["", "num", "strong", "muted"] = ""
+    style: Literal["", "num", "strong", "muted", "nowrap"] = ""
 
 
 def escape(cell: Cell) -> str:
@@ -133,6 +133,11 @@ def link(page: str, text: str, query: str) -> Markup:
 def code(text: object) -> Markup:
     """Return an id in full, set to be copied."""
     return Markup(f"<code>{escape(str(text))}</code>")
+
+
+def text(value: Any) -> str:
+    """Return a value as text, a missing one as an en dash."""
+    return "–" if pd.isna(value) or value == "" else str(value)
 
 
 def moment(at: Any) -> str:

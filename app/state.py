@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from datetime import date
+from datetime import datetime, time
 from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
-from analysis.scope import Scope
 
+from analysis.scope import Scope
 from app import serve
 
 _SCOPE = "scope"
@@ -19,12 +19,7 @@ def keep() -> None:
     """Take the scope from the address, or put the kept one back: a page change clears it."""
     given = {key: value for key, value in st.query_params.items() if key in _KEYS}
     if given:
-        try:
-            st.session_state[_SCOPE] = Scope.from_query(given)
-        except ValueError as error:
-            st.warning("The address holds a scope that cannot be read; all data is shown.")
-            st.text(str(error))
-            st.session_state[_SCOPE] = Scope()
+        st.session_state[_SCOPE] = Scope.from_query(given)
     _write(scope())
 
 
@@ -40,7 +35,7 @@ def change(**values: Any) -> None:
     _write(scope())
 
 
-def scope_of(**values: str | None) -> Scope:
+def scope_of(**values: Any) -> Scope:
     """Return the shared scope with some parts replaced, the address left as it is."""
     return replace(scope(), **values)
 
@@ -71,7 +66,7 @@ def remember(pages: Mapping[str, st.Page]) -> None:
     st.session_state["pages"] = dict(pages)
 
 
-def open_page(name: str, **values: str | None) -> None:
+def open_page(name: str, **values: Any) -> None:
     """Change the scope and go to another page."""
     change(**values)
     st.switch_page(st.session_state["pages"][name], query_params=scope().to_query())
@@ -128,14 +123,15 @@ def choose_boundary(names: dict[str, str], *, label: str = "Boundary") -> str | 
 
 
 def choose_window() -> None:
-    """Offer the days and the agent that all pages look at."""
+    """Offer the days, agent and service that all pages look at."""
     kept = scope()
-    with st.popover("Scope", icon=":material/filter_alt:", type="tertiary", key="scope-popover"):
+    corner = st.container(horizontal=True, horizontal_alignment="right")
+    with corner.popover(
+        "Scope", icon=":material/filter_alt:", type="tertiary", key="scope-popover"
+    ):
         for name, label in (("since", "From day (UTC)"), ("until", "Before day (UTC)")):
             value = getattr(kept, name)
-            st.session_state[f"scope-{name}"] = (
-                date.fromisoformat(str(value)[:10]) if value else None
-            )
+            st.session_state[f"scope-{name}"] = value.date() if value else None
             st.date_input(
                 label,
                 key=f"scope-{name}",
@@ -161,7 +157,4 @@ _EVERYTHING: dict[str, None] = dict.fromkeys(_KEYS)
 
 def _change_day(name: str) -> None:
     chosen = st.session_state[f"scope-{name}"]
-    values = {name: chosen.isoformat() if chosen else None}
-    change(
-        **{key: value for key, value in Scope.from_query(values).__dict__.items() if key == name}
-    )
+    change(**{name: datetime.combine(chosen, time.min) if chosen else None})

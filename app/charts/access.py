@@ -9,7 +9,8 @@ from app import words
 from app.charts.palette import Palette, axis, fade, figure, note, safe
 
 ROW = 58
-_COLUMN = 92  # px of one resource's column
+_WIDE = 1270  # px of a page; few resources share it, many scroll sideways
+_COLUMN = (106, 150)  # px of one resource's column, least and most
 _LEFT = 170
 _RIGHT = 250
 # The same slot for the same letter in every cell.
@@ -21,12 +22,17 @@ SLOTS = {
     "admin": ("A", 2),
     "unknown": ("?", 0),
 }
-_STEP = 0.24
+_STEP_PX = 25
 
 
 def width(frame: pd.DataFrame) -> int:
     """Return the pixels the matrix needs: wider ones scroll sideways."""
-    return _LEFT + _RIGHT + _COLUMN * int(frame["resource"].nunique())
+    return _LEFT + _RIGHT + _column(frame) * int(frame["resource"].nunique())
+
+
+def _column(frame: pd.DataFrame) -> int:
+    fair = (_WIDE - _LEFT - _RIGHT) // max(int(frame["resource"].nunique()), 1)
+    return min(max(fair, _COLUMN[0]), _COLUMN[1])
 
 
 def matrix(frame: pd.DataFrame, palette: Palette) -> go.Figure:
@@ -47,11 +53,14 @@ def matrix(frame: pd.DataFrame, palette: Palette) -> go.Figure:
     sensitive = set(frame.loc[frame["is_sensitive"].astype(bool), "resource"].astype(str))
     row_of = {name: at for at, name in enumerate(agents)}
     column_of = {name: at for at, name in enumerate(resources)}
-    slots = [_slot(row, row_of, column_of, palette) for row in frame.to_dict("records")]
+    # The squares keep their distance in px, however wide a column is.
+    step = _STEP_PX / _column(frame)
+    slots = [_slot(row, row_of, column_of, step, palette) for row in frame.to_dict("records")]
     cells = frame.groupby(["agent", "resource"], as_index=False)["calls"].sum()
     data = [_squares(slots), _dots([slot for slot in slots if slot["is_new"]], palette)]
     edge = len(resources)
-    matrix_share = (_COLUMN * edge) / (_COLUMN * edge + _RIGHT)
+    matrix_px = _column(frame) * edge
+    matrix_share = matrix_px / (matrix_px + _RIGHT)
     notes = [
         note(
             palette,
@@ -69,12 +78,7 @@ def matrix(frame: pd.DataFrame, palette: Palette) -> go.Figure:
             palette,
             column_of[name] + 0.5,
             0,
-            (
-                f'<span style="color:{palette.warn}">sensitive</span><br>'
-                if name in sensitive
-                else ""
-            )
-            + (f"<b>{_column_name(name)}</b>" if name in sensitive else _column_name(name)),
+            _header(name, palette, is_sensitive=name in sensitive),
             yanchor="bottom",
             yshift=6,
             font={"color": palette.text, "size": 12},
@@ -117,9 +121,9 @@ def matrix(frame: pd.DataFrame, palette: Palette) -> go.Figure:
     return figure(
         data,
         palette,
-        height=ROW * len(agents) + 76,
+        height=ROW * len(agents) + 88,
         width=width(frame),
-        margin={"l": _LEFT, "r": 8, "t": 58, "b": 10},
+        margin={"l": _LEFT, "r": 8, "t": 70, "b": 10},
         barmode="stack",
         xaxis={
             "visible": False,
@@ -149,14 +153,34 @@ def matrix(frame: pd.DataFrame, palette: Palette) -> go.Figure:
     )
 
 
-def _column_name(name: str) -> str:
-    """Return a resource's last part over its family: the part that tells columns apart."""
-    last = name.replace("/", ".").rstrip(".*").split(".")[-1] or name
-    return safe(last.split(":")[-1] or name, longest=15)
+def _header(name: str, palette: Palette, *, is_sensitive: bool) -> str:
+    """Return a column's head: its family, then the part that tells it from its neighbours."""
+    family, leaf = split(name)
+    lines = [f'<span style="color:{palette.warn}">sensitive</span>'] if is_sensitive else []
+    lines.append(f'<span style="color:{palette.muted}">{safe(family, longest=16)}</span>')
+    lines.append(f"<b>{safe(leaf, longest=16)}</b>" if is_sensitive else safe(leaf, longest=16))
+    return "<br>".join(lines)
+
+
+def split(name: str) -> tuple[str, str]:
+    """Return a resource's family and leaf: `postgresql.crm.customers` is crm and customers."""
+    kind, _, rest = name.partition(":")
+    path = [part for part in (rest or kind).replace("/", ".").split(".") if part]
+    leaf = path[-1] if path else name
+    # A placeholder alone tells nothing: scores/{id} does.
+    if leaf.startswith("{") and len(path) > 1:
+        return path[0], f"{path[-2]}/{leaf}"
+    if len(path) > 1:
+        return (path[0] if rest else path[-2]), leaf
+    return kind, leaf
 
 
 def _slot(
-    row: dict[Any, Any], row_of: dict[str, int], column_of: dict[str, int], palette: Palette
+    row: dict[Any, Any],
+    row_of: dict[str, int],
+    column_of: dict[str, int],
+    step: float,
+    palette: Palette,
 ) -> dict[str, Any]:
     """Return one square: its place, letter, fill and what a pointer reads."""
     access = str(row["access"])
@@ -171,13 +195,14 @@ def _slot(
     else:
         fill, ink = fade(palette.baseline, 1.0), palette.ground
     return {
-        "x": column_of[str(row["resource"])] + 0.5 + (slot - 1.5) * _STEP,
+        "x": column_of[str(row["resource"])] + 0.5 + (slot - 1.5) * step,
         "y": row_of[str(row["agent"])] + 0.4,
         "letter": letter,
         "fill": fill,
         "ink": ink,
         "edge": palette.breach if grant == "not granted" else palette.baseline,
         "is_new": is_new,
+        "corner": step * 0.45,
         "says": f"{safe(row['agent'])}: {access} {safe(row['resource'], longest=80)}"
         f"<br>{words.count(float(row['calls'] or 0))} calls, {grant}{', new' if is_new else ''}",
     }
@@ -211,7 +236,7 @@ def _dots(slots: list[dict[str, Any]], palette: Palette) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",
-        "x": [slot["x"] + 0.11 for slot in slots],
+        "x": [slot["x"] + slot["corner"] for slot in slots],
         "y": [slot["y"] - 0.19 for slot in slots],
         "marker": {
             "size": 9,
@@ -231,7 +256,7 @@ def _tint(column: int, agents: int, palette: Palette) -> dict[str, Any]:
         "x1": column + 1,
         "y0": 0,
         "y1": agents,
-        "fillcolor": fade(palette.warn, 0.1),
+        "fillcolor": fade(palette.late, 0.13),
         "line": {"width": 0},
         "layer": "below",
     }

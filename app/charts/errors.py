@@ -11,10 +11,10 @@ from app.charts.palette import Palette, fade, figure, note, safe
 
 _HALF = 0.5  # an edge over which more than half escapes is marked
 
-# How an origin can end, from the user's harm to none.
+# What can become of a failing call, from the user's harm to none.
 OUTCOMES = {
-    "propagated": "reached the user",
-    "root": "began at the user's request",
+    "root": "failed the user's request",
+    "propagated": "passed on to the caller",
     "degraded": "degraded answer",
     "fallback_ok": "absorbed by fallback",
     "retried_ok": "absorbed by retry",
@@ -25,7 +25,7 @@ OUTCOMES = {
 
 
 def outcomes(frame: pd.DataFrame, palette: Palette) -> go.Figure:
-    """Return bands from each boundary where failures start to how they ended.
+    """Return bands from the boundary of each failing call to what became of it.
 
     Columns: boundary, outcome, failures.
     """
@@ -68,60 +68,82 @@ def outcomes(frame: pd.DataFrame, palette: Palette) -> go.Figure:
 
 
 def _outcome_colour(outcome: str, palette: Palette) -> str:
-    if outcome in ("propagated", "root"):
+    if outcome == "root":
         return palette.breach
-    if outcome == "degraded":
-        return palette.warn
+    if outcome in ("propagated", "degraded"):
+        return palette.late
     return palette.good if outcome in OUTCOMES and outcome != "async" else palette.baseline
 
 
 def layers(edges: list[tuple[str, str]]) -> dict[str, int]:
-    """Return each name's column: callers stand right of all they call; cycles are cut.
+    """Return each name's column, users rightmost: a callee stands left of all its callers.
 
-    An edge is (callee, caller). The longest way from a callee decides the column.
+    An edge is (callee, caller). The longest way down from the top decides; cycles are cut.
     """
     callers = defaultdict(list)
     for callee, caller in edges:
-        callers[callee].append(caller)
+        if callee != caller:
+            callers[callee].append(caller)
     names = list(dict.fromkeys(name for edge in edges for name in edge))
-    column = dict.fromkeys(names, 0)
-    for _ in names:  # at most one pass a name: longer chains can only be cycles
+    depth = dict.fromkeys(names, 0)
+    for _ in names:  # at most one pass a name: longer ways can only be cycles
         moved = False
         for callee in names:
-            for caller in callers[callee]:
-                if caller != callee and column[caller] <= column[callee] < len(names) - 1:
-                    column[caller] = column[callee] + 1
-                    moved = True
+            below = max((depth[caller] + 1 for caller in callers[callee]), default=0)
+            if depth[callee] < below < len(names):
+                depth[callee] = below
+                moved = True
         if not moved:
             break
-    return column
+    deepest = max(depth.values(), default=0)
+    return {name: deepest - at for name, at in depth.items()}
+
+
+def _places(column: dict[str, int], edges: list[tuple[str, str]]) -> dict[str, tuple[int, float]]:
+    """Return each name's place: columns from the right, a callee near the mean of its callers."""
+    tallest = max((list(column.values()).count(at) for at in set(column.values())), default=1)
+    spot: dict[str, tuple[int, float]] = {}
+    for at in sorted(set(column.values()), reverse=True):
+        names = [name for name in column if column[name] == at]
+        wanted = {}
+        for name in names:
+            above = [
+                spot[caller][1] for callee, caller in edges if callee == name and caller in spot
+            ]
+            wanted[name] = sum(above) / len(above) if above else 0.0
+        names.sort(key=lambda name: (wanted[name], name))
+        for index, name in enumerate(names):
+            spot[name] = (at, (index + 0.5) * tallest / len(names))
+    return spot
 
 
 def escape_map(frame: pd.DataFrame, palette: Palette) -> go.Figure:
-    """Return the call graph from origins (left) to users (right), edges by what escapes.
+    """Return the call graph from origins (left) to users (right), edges by what is passed on.
 
-    Columns: caller, callee, failures, origins, escape_ratio.
+    Columns: caller, callee, failures, origins, absorbed, and where known callee_service: a service
+    that is called by an address and calls others under its name is one circle.
     """
-    edges = list(zip(frame["callee"].astype(str), frame["caller"].astype(str), strict=True))
+    frame = frame.dropna(subset=["caller", "callee"])
+    callers = set(frame["caller"].astype(str))
+    services = frame["callee_service"] if "callee_service" in frame else frame["callee"]
+    callees = [
+        f"service:{service}" if f"service:{service}" in callers else str(callee)
+        for callee, service in zip(frame["callee"], services, strict=True)
+    ]
+    frame = frame.assign(callee=callees)
+    edges = list(zip(callees, frame["caller"].astype(str), strict=True))
     column = layers(edges)
     last = max(column.values(), default=0)
-    by_column: dict[int, list[str]] = defaultdict(list)
-    for name, at in sorted(column.items(), key=lambda item: (item[1], item[0])):
-        by_column[at].append(name)
-    tallest = max((len(names) for names in by_column.values()), default=1)
-    spot = {
-        name: (at, (index + 0.5) * tallest / len(names))
-        for at, names in by_column.items()
-        for index, name in enumerate(names)
-    }
+    spot = _places(column, edges)
+    tallest = max((list(column.values()).count(at) for at in column.values()), default=1)
     origins = frame.groupby("callee")["origins"].sum()
     most = max(float(origins.max()) if len(origins) else 0, 1.0)
     data, notes = [], []
-    for (callee, caller), ratio, failures in zip(
-        edges, frame["escape_ratio"], frame["failures"], strict=True
+    for (callee, caller), absorbed, failures in zip(
+        edges, frame["absorbed"], frame["failures"], strict=True
     ):
         (x0, y0), (x1, y1) = spot[callee], spot[caller]
-        share = 0.0 if pd.isna(ratio) else float(ratio)
+        share = 1 - float(absorbed) / float(failures) if failures else 0.0
         colour = palette.breach if share > _HALF else palette.baseline
         bend = (x0 + x1) / 2
         xs, ys = _curve((x0, y0), (bend, y0), (bend, y1), (x1, y1))
@@ -134,7 +156,7 @@ def escape_map(frame: pd.DataFrame, palette: Palette) -> go.Figure:
                 "line": {"color": fade(colour, 0.8), "width": 1.2 + 5 * share},
                 "hoverinfo": "text",
                 "hovertext": f"{safe(callee)} → {safe(caller)}<br>{words.percent(share)} of"
-                f" {words.count(failures)} failures escape",
+                f" {words.count(failures)} failures are passed on",
             }
         )
         notes.append(
@@ -186,10 +208,10 @@ def escape_map(frame: pd.DataFrame, palette: Palette) -> go.Figure:
     return figure(
         data,
         palette,
-        height=max(220, 92 * tallest + 40),
+        height=max(200, 84 * tallest + 30),
         margin={"l": 4, "r": 4, "t": 8, "b": 8},
         xaxis={"visible": False, "range": [-0.45, last + 0.45], "fixedrange": True},
-        yaxis={"visible": False, "range": [tallest + 0.25, -0.1], "fixedrange": True},
+        yaxis={"visible": False, "range": [tallest + 0.2, -0.05], "fixedrange": True},
         annotations=notes,
     )
 

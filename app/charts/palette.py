@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from app import words
 
-LONGEST_LABEL = 42
+LONGEST_LABEL = 46
 _FONT = 13
 
 
@@ -24,6 +24,7 @@ class Palette:
     breach: str
     warn: str
     good: str
+    late: str
     ground: str
     is_dark: bool
 
@@ -43,6 +44,7 @@ LIGHT = Palette(
     breach="#C2410C",
     warn="#B45309",
     good="#0A7D63",
+    late="#E0A02A",
     ground="#FFFFFF",
     is_dark=False,
 )
@@ -55,6 +57,7 @@ DARK = Palette(
     breach="#FF8A5C",
     warn="#F5B14C",
     good="#3DBF9E",
+    late="#F5B14C",
     ground="#10151B",
     is_dark=True,
 )

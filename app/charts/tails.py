@@ -281,6 +281,7 @@ def _budget_line(palette: Palette, along: str, value: float) -> dict[str, object
 def daily(frame: pd.DataFrame, palette: Palette, *, budget_ms: float | None = None) -> go.Figure:
     """Return p50 and p95 by UTC day, one pair of lines a cohort, with the budget line."""
     data, notes = [], []
+    newest = frame["day"].max()
     for place, (cohort, side) in enumerate(_sides(frame)):
         side = side.sort_values("day")
         colour = palette.cohort(cohort, position=place)
@@ -314,8 +315,12 @@ def daily(frame: pd.DataFrame, palette: Palette, *, budget_ms: float | None = No
                         pd.Timestamp(side["day"].iloc[-1]).isoformat(),
                         math.log10(last),
                         f"{safe(cohort)} {name}",
-                        xanchor="left",
-                        xshift=7,
+                        # A line that ends before the others would write over their start.
+                        **(
+                            {"xanchor": "left", "xshift": 7}
+                            if side["day"].iloc[-1] == newest
+                            else {"xanchor": "right", "yshift": 14}
+                        ),
                         font={"color": colour, "size": 12},
                     )
                 )

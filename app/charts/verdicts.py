@@ -9,6 +9,7 @@ from app import words
 from app.charts.palette import Palette, axis, fade, figure, note, rows, safe, time_axis
 
 ROW = 34  # px, the height of a row in the tables these figures stand beside
+_FARTHEST = 60.0  # per cent; a rise beyond it is drawn as an arrow at the edge, its number printed
 BAND = (-0.15, -0.10)  # the change that marks orchestration as a main cause
 
 
@@ -33,7 +34,7 @@ def ranking(frame: pd.DataFrame, palette: Palette) -> go.Figure:
         }
         for column, word, colour in (
             ("failed_per_1000", "failed", palette.breach),
-            ("late_per_1000", "late", palette.warn),
+            ("late_per_1000", "late", palette.late),
         )
     ]
     whiskers = {
@@ -66,7 +67,7 @@ def ranking(frame: pd.DataFrame, palette: Palette) -> go.Figure:
     }
     legend = (
         f'<span style="color:{palette.breach}">■</span> failed   '
-        f'<span style="color:{palette.warn}">■</span> late   ├─┤ 95 % interval of the sum'
+        f'<span style="color:{palette.late}">■</span> late   ├─┤ 95 % interval of the sum'
     )
     return figure(
         [*parts, spread, whiskers],
@@ -104,7 +105,8 @@ def forest(frame: pd.DataFrame, palette: Palette, *, row: int = ROW) -> go.Figur
     )
     is_bounded = lower.notna() & upper.notna()
     edges = pd.concat([moved, lower, upper, pd.Series([-25.0, 12.0])]).dropna()
-    low, high = max(float(edges.min()), -100.0), min(float(edges.max()), 150.0)
+    # One boundary that became ten times slower must not press all others into a line.
+    low, high = max(float(edges.min()), -100.0), min(float(edges.max()), _FARTHEST)
     room = (high - low) * 0.06
     span = [low - room, high + room]
     said = [
@@ -117,6 +119,7 @@ def forest(frame: pd.DataFrame, palette: Palette, *, row: int = ROW) -> go.Figur
         "x": moved.clip(*span),
         "y": list(range(len(frame))),
         "marker": {
+            "symbol": ["triangle-right" if far > span[1] else "circle" for far in moved],
             "size": 11,
             "color": [
                 colour if known else palette.ground
@@ -152,7 +155,7 @@ def forest(frame: pd.DataFrame, palette: Palette, *, row: int = ROW) -> go.Figur
         for place, (down, up, known, colour) in enumerate(
             zip(lower, upper, is_bounded, colours, strict=True)
         )
-        if known
+        if known and down < span[1]
     ]
     return figure(
         [*lines, dots],
@@ -291,6 +294,11 @@ def dumbbell(
                 "layer": "below",
             }
         )
+        annotations += [
+            note(palette, 0.01, place, "no budget", xref="paper", xanchor="left")
+            for place, budget in enumerate(frame["budget_ms"])
+            if pd.isna(budget)
+        ]
         annotations.append(
             note(
                 palette,

@@ -24,12 +24,12 @@ def page() -> None:
     with left:
         parts.heading(
             "What data do the agents touch?",
-            parts.window_line(data.requests(state.scope_of(cohort=None))),
+            parts.window_line(data.requests(state.scope_of(cohort=None, boundary=None))),
         )
     with right:
         state.choose_window()
     cohort = state.choose_cohort(data.cohorts(), preferred=data.sides().pilot)
-    frame = data.footprint(state.scope_of(cohort=cohort))
+    frame = data.footprint(state.scope_of(cohort=cohort, boundary=None))
     frame = frame[(frame["cohort"] == cohort) | frame["cohort"].isna()]
     frame = frame[frame["access"] != "none"]
     if frame.empty:
@@ -110,7 +110,7 @@ def _creep(frame: pd.DataFrame) -> None:
         return
     parts.table(
         [
-            Column("First seen (UTC)"),
+            Column("First seen (UTC)", "nowrap"),
             Column("Agent"),
             Column("Resource"),
             Column("Before", "muted"),

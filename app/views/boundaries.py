@@ -46,7 +46,7 @@ def page() -> None:
     own = everything[everything["boundary_id"] == chosen]
     budget = data.budget_ms(chosen)
     shown = own[own["cohort"] == cohort]
-    _figures(shown if not shown.empty else own.head(1), budget)
+    _figures(shown if not shown.empty else own.head(1))
     palette = parts.palette()
     scope = state.scope_of(cohort=None, boundary=chosen)
     left, right = st.columns(2)
@@ -78,7 +78,7 @@ def page() -> None:
     )
 
 
-def _figures(frame: pd.DataFrame, budget: float | None) -> None:
+def _figures(frame: pd.DataFrame) -> None:
     row = frame.to_dict("records")[0]
     cells = []
     for name in ("p50", "p95", "p99"):
@@ -109,9 +109,8 @@ def _figures(frame: pd.DataFrame, budget: float | None) -> None:
             "Handoff, p95",
             words.time(row["handoff_p95_ms"]),
             "the caller waited, the callee did not work"
-            if row["handoff_p95_ms"] == row["handoff_p95_ms"]
-            else "only one side was recorded"
-            + (f" · budget {words.time(budget)}" if budget else ""),
+            if pd.notna(row["handoff_p95_ms"])
+            else "only one side was recorded",
             "was",
         )
     )
@@ -125,7 +124,7 @@ def _slowest(frame: pd.DataFrame, cohort: str | None) -> None:
     parts.table(
         [
             Column("Waited", "num"),
-            Column("Started (UTC)"),
+            Column("Started (UTC)", "nowrap"),
             Column("Cohort", "muted"),
             Column("Trace"),
             Column("Span"),

@@ -35,7 +35,7 @@ def page() -> None:
     with left:
         parts.heading(
             "Who keeps the latency budget?",
-            parts.window_line(data.requests(state.scope_of(cohort=None))),
+            parts.window_line(data.requests(state.scope_of(cohort=None, boundary=None))),
         )
     if promised is None:
         parts.nothing_yet(
@@ -139,7 +139,7 @@ def _table(frame: pd.DataFrame, path: str) -> None:
                 else words.TOO_FEW,
                 words.time(row["budget_ms"]),
                 words.count(row["line"]),
-                str(row["reason"] or "–"),
+                parts.text(row["reason"]),
             )
             for row in frame.to_dict("records")
         ],

@@ -10,8 +10,8 @@ METHOD = (
     "A failing call is an origin when none of the calls it made failed. Its chain goes up from "
     "caller to caller until one absorbs it (a retry, a fallback, a handler) or the user's request "
     "fails. Weights of visible origins sum to the failed requests, so each failed request counts "
-    "once. Escape: of the failures at a boundary, the share that its caller passed on. "
-    "Spread: boundary failures seen per origin."
+    "once. Escape: of the failures that began at a boundary, the share that reached the user. "
+    "Spread: failing calls that one origin leaves behind."
 )
 _CHAINS = 25
 
@@ -25,16 +25,16 @@ def page() -> None:
     with left:
         parts.heading(
             "Where do errors start, how far do they travel, who absorbs them?",
-            parts.window_line(data.requests(state.scope_of(cohort=None))),
+            parts.window_line(data.requests(state.scope_of(cohort=None, boundary=None))),
         )
     with right:
         state.choose_window()
     cohort = state.choose_cohort(data.cohorts(), preferred=data.sides().pilot)
-    scope = state.scope_of(cohort=cohort)
+    scope = state.scope_of(cohort=cohort, boundary=None)
     origins = data.metric("error_origins", scope)
     chains = data.metric("error_chains", scope)
     outcomes = data.metric("outcomes", scope)
-    _facts(data.requests(scope), chains, outcomes)
+    _facts(data.requests(scope), origins, chains)
     if origins.empty:
         parts.nothing_yet(
             "No failing call in this scope.",
@@ -45,18 +45,26 @@ def page() -> None:
     palette = parts.palette()
     parts.section(
         "How errors flow up the call graph",
-        "Circle: failures that start there. Line and label: the share of failures that the caller"
-        " passes on. Orange: more than half escapes.",
+        "Circle: failures that start there. Line and label: the share of failing calls that the"
+        " caller passes on upward. Orange: more than half.",
     )
-    parts.chart(charts.escape_map(origins, palette), key="map", alt="Escape between callers")
+    parts.chart(
+        charts.escape_map(data.with_services(origins, scope), palette),
+        key="map",
+        alt="How much of each boundary's failures its caller passes on",
+    )
     _origins(origins)
     _chains(chains)
     if not outcomes.empty:
         parts.section(
-            "Where errors start, and how they end",
-            "Band width is the number of failures that started at a boundary.",
+            "What becomes of failing calls",
+            "Every failing call at its boundary, by how it ended. Band width is their number.",
         )
-        parts.chart(charts.outcomes(outcomes, palette), key="outcomes", alt="Origins to outcomes")
+        parts.chart(
+            charts.outcomes(outcomes, palette),
+            key="outcomes",
+            alt="Failing calls by boundary and outcome",
+        )
     parts.footnote(
         METHOD,
         sql=data.sql(["error_origins", "error_chains", "outcomes"]),
@@ -65,7 +73,7 @@ def page() -> None:
     )
 
 
-def _facts(requests: pd.DataFrame, chains: pd.DataFrame, outcomes: pd.DataFrame) -> None:
+def _facts(requests: pd.DataFrame, origins: pd.DataFrame, chains: pd.DataFrame) -> None:
     cells = [
         Fact(
             f"Failed requests, {row['cohort']}",
@@ -76,10 +84,14 @@ def _facts(requests: pd.DataFrame, chains: pd.DataFrame, outcomes: pd.DataFrame)
         )
         for row in requests.to_dict("records")
     ]
-    origins = int(outcomes["failures"].sum()) if not outcomes.empty else 0
     visible = int(chains["visible"].sum()) if not chains.empty else 0
     cells += [
-        Fact("Failures that started", words.count(origins), "counted once, at their origin", "was"),
+        Fact(
+            "Failures that started",
+            words.count(float(origins["origins"].sum())),
+            "counted once, at their origin",
+            "was",
+        ),
         Fact("Chains that reached a user", words.count(visible), "of the chains below", "breach"),
         Fact(
             "Longest chain",
@@ -111,8 +123,8 @@ def _origins(frame: pd.DataFrame) -> None:
         ],
         [
             (
-                row["boundary"],
-                row["kind"],
+                parts.text(row["boundary"]).replace("–", "no handoff explains it"),
+                parts.text(row["kind"]),
                 words.count(row["failures"]),
                 words.count(row["origins"]),
                 words.digits(row["visible_weight"]),
@@ -144,13 +156,13 @@ def _chains(frame: pd.DataFrame) -> None:
             Column("Chains", "num"),
             Column("Reached a user", "num"),
             Column("Hops", "num"),
-            Column("First seen (UTC)"),
+            Column("First seen (UTC)", "nowrap"),
             Column("Trace"),
         ],
         [
             (
                 row["path"],
-                str(row["error_class"] or "–"),
+                parts.text(row["error_class"]),
                 words.count(row["chains"]),
                 words.count(row["visible"]),
                 words.count(row["hops"]),

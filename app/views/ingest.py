@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-from ingest.load import load
 
 from app import data, parts, serve, words
 from app.parts import Column, Fact
 from ingest.errors import OrchriskError
+from ingest.load import load
 from ingest.report import LoadReport, Progress
 from ingest.schema import COHORT_PATTERN
 
@@ -48,15 +48,19 @@ def _upload(beside: Any) -> None:
             key="cohort-name",
         ).strip()
         is_asked = st.form_submit_button("Read in", type="primary", icon=":material/upload:")
-    st.caption(f"Larger than {limit} MB, or a nightly job: use the command, it reads as a stream.")
-    st.code(
-        f"orchrisk ingest traces/*.jsonl.gz --lake {serve.served_lake()} --cohort"
-        f" {cohort if re.fullmatch(COHORT_PATTERN, cohort) else 'baseline'}",
-        language="bash",
-    )
-    if not is_asked:
-        return
     with beside:
+        parts.section(
+            f"Larger than {limit} MB, or a nightly job",
+            "The command reads as a stream, whatever the size, and says the same balance sheet.",
+        )
+        st.code(
+            f"orchrisk ingest traces/*.jsonl.gz --lake {serve.served_lake()} --cohort"
+            f" {cohort if re.fullmatch(COHORT_PATTERN, cohort) else 'baseline'}",
+            language="bash",
+            wrap_lines=True,
+        )
+        if not is_asked:
+            return
         if not re.fullmatch(COHORT_PATTERN, cohort):
             st.error(
                 "That is no cohort name. Use lower-case letters, digits, - and _, at most 63, such"
@@ -85,7 +89,12 @@ def _read_in(files: list[Any], cohort: str) -> None:
         )
 
     try:
-        st.session_state[_LAST] = load(files, serve.served_lake(), cohort=cohort, progress=show)
+        st.session_state[_LAST] = load(
+            [(file.name, file) for file in files],
+            serve.served_lake(),
+            cohort=cohort,
+            progress=show,
+        )
     except OrchriskError as refused:
         st.session_state.pop(_LAST, None)
         st.error("Nothing was read in.", icon=":material/error:")
@@ -158,6 +167,10 @@ def _history(ledger: pd.DataFrame) -> None:
         ]
     )
     st.dataframe(
-        ledger, hide_index=True, key="ledger", alt="Every source that was read into the lake"
+        ledger,
+        hide_index=True,
+        key="ledger",
+        column_order=[*(name for name in ledger.columns if name != "digest"), "digest"],
+        alt="Every source that was read into the lake",
     )
     parts.export(ledger, "ledger")

@@ -34,7 +34,7 @@ def page() -> None:
     if data.is_empty():
         parts.empty_lake()
         return
-    scope = state.scope()
+    scope = state.scope_of(cohort=None, boundary=None)
     found = data.comparison(scope)
     left, right = st.columns([5, 1], vertical_alignment="center")
     with left:
@@ -92,7 +92,11 @@ def _whole(frame: pd.DataFrame) -> None:
                 f"Whole requests, {_level(row['quantile'])}",
                 words.change(row["ratio"]) if math.isfinite(row["ratio_upper"]) else words.TOO_FEW,
                 f"{words.time(row['before_ms'])} → {words.time(row['after_ms'])}"
-                f"  {words.change_interval(row['ratio_lower'], row['ratio_upper'])}",
+                + (
+                    f"  {words.change_interval(row['ratio_lower'], row['ratio_upper'])}"
+                    if math.isfinite(row["ratio_upper"])
+                    else ""
+                ),
                 _WORDS.get(str(row["label"]), ("quiet", ""))[0],
             )
             for row in frame.to_dict("records")

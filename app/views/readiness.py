@@ -1,12 +1,12 @@
 """Go or no-go, and what blocks it."""
 
 import math
-from typing import cast
 
 import pandas as pd
 import streamlit as st
 
-from analysis.risk import Figure, Gate, Readiness
+from analysis.gates import Gate
+from analysis.risk import Figure, Readiness
 from app import charts, data, parts, state, words
 from app.parts import Column, Tone
 
@@ -26,6 +26,7 @@ _PAGES = {
     "access": "Data access",
     "ingest": "Ingest",
 }
+_CEILING = 0.5  # a share required below one half is a ceiling, above it a floor
 _RANKED = 12  # rows drawn; the rest is in the CSV
 
 METHOD = (
@@ -42,7 +43,7 @@ def page() -> None:
     if data.is_empty():
         parts.empty_lake()
         return
-    scope = state.scope()
+    scope = state.scope_of(cohort=None, boundary=None)
     found = data.readiness(scope)
     _head(data.requests(scope))
     _verdict(found)
@@ -98,7 +99,8 @@ def _figures(figures: list[Figure]) -> None:
         return
     for column, figure in zip(st.columns(len(figures)), figures, strict=True):
         with column:
-            is_said = str(figure.grade) != "insufficient"
+            is_said = str(figure.grade) != "insufficient" and _is_known(figure.value)
+            trend = [value for value in figure.trend if _is_known(value)]
             st.metric(
                 figure.name,
                 _value(figure.value, figure.unit) if is_said else words.TOO_FEW,
@@ -106,7 +108,7 @@ def _figures(figures: list[Figure]) -> None:
                 delta_color="inverse" if figure.better == "lower" else "normal",
                 delta_description=_was(figure),
                 border=True,
-                chart_data=figure.trend if len(figure.trend) > 1 else None,
+                chart_data=trend if len(trend) > 1 else None,
                 height="stretch",
             )
 
@@ -116,6 +118,8 @@ def _value(value: float, unit: str) -> str:
         return words.time(value)
     if unit in ("ratio", "%"):
         return words.percent(value)
+    if unit == "change":
+        return words.change(1 + value)
     if unit == "usd":
         return f"${words.digits(value)}"
     return words.digits(value)
@@ -131,7 +135,7 @@ def _moved(figure: Figure) -> str | None:
         _is_known(figure.value) and _is_known(figure.was) and figure.was
     ):
         return None
-    return words.change(figure.value / cast(float, figure.was)).replace("−", "-")
+    return words.change(figure.value / figure.was).replace("−", "-")
 
 
 def _was(figure: Figure) -> str:
@@ -139,7 +143,7 @@ def _was(figure: Figure) -> str:
     if _is_known(figure.upper):
         said.append(_interval(figure.lower, figure.upper, figure.unit))
     if _is_known(figure.was):
-        said.append(f"was {_value(cast(float, figure.was), figure.unit)}")
+        said.append(f"was {_value(figure.was, figure.unit)}")
     return ", ".join(said) or f"n = {words.count(figure.n)}"
 
 
@@ -150,7 +154,10 @@ def _interval(lower: float, upper: float, unit: str) -> str:
         return words.time_interval(lower, upper)
     if unit in ("ratio", "%"):
         return words.percent_interval(lower, upper)
-    return f"[{words.digits(lower)} – {words.digits(upper)}]"
+    if unit == "change":
+        return words.change_interval(1 + lower, 1 + upper)
+    low, high = ("none" if not _is_known(end) else words.digits(end) for end in (lower, upper))
+    return f"[{low} – {high}]"
 
 
 def _ranking(found: Readiness) -> None:
@@ -287,8 +294,14 @@ def _gates(gates: list[Gate]) -> None:
 
 
 def _required(gate: Gate) -> str:
-    required = gate.required
-    return required if isinstance(required, str) else _value(float(required), gate.unit)
+    if not gate.required:
+        return "none"
+    said = _value(gate.required, gate.unit)
+    return (
+        f"at most {said}"
+        if gate.unit == "change" or gate.required < _CEILING
+        else f"at least {said}"
+    )
 
 
 def _result(label: str) -> str:
