@@ -57,7 +57,11 @@ def _credit_attempt(
     turn, faults = scene.turn, scene.faults
     reached_ms = begin_ms + turn.network_ms / 2
     server_ms = turn.retry_ms if is_retry else turn.credit_ms
-    hang = turn.hang_again if is_retry else turn.hang
+    hangs = (
+        turn.hang_again < planted.CREDIT_HANG_AGAIN_RATIO
+        if is_retry
+        else turn.hang < planted.CREDIT_HANG_RATIO
+    )
     if faults.fault_outage and planted.OUTAGE_FAULT.holds(turn.start_ns):
         scene.plant("fault_outage")
         mark = scene.mark("outage-credit", "abort", "credit-score")
@@ -69,7 +73,7 @@ def _credit_attempt(
         scene.plant("fault_latency")
         own = (*own, *scene.mark("latency-credit", "latency", "credit-score"))
         server_ms += 1500.0
-    elif faults.credit_timeouts and hang < planted.CREDIT_HANG_RATIO:
+    elif faults.credit_timeouts and hangs:
         scene.plant("credit_timeouts")
         server_ms += 1700.0 + 1500.0 * turn.escalated
     end_ms = reached_ms + server_ms + turn.network_ms / 2

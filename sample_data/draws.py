@@ -123,7 +123,7 @@ def turns(cohort: str, *, requests: int, seed: int) -> list[Turn]:
         np.minimum(slow(8, 0.3), 60.0),
         slow(6, 0.3),
         slow(25, 0.5),
-        slow(36, 0.4),
+        slow(30, 0.4),
         slow(420, 0.5),
         slow(45, 0.3),
     ]

@@ -13,9 +13,10 @@ DAYS_A_MONTH = 30
 
 # Shares of the calls named, drawn independently a call (state: a conversation).
 JITTER_RATIO = 0.22  # of CRM lookups
-CREDIT_HANG_RATIO = 0.15  # of credit-score calls
+CREDIT_HANG_RATIO = 0.15  # of first attempts at credit-score
+CREDIT_HANG_AGAIN_RATIO = 0.08  # of retries
 CREDIT_ESCALATED_RATIO = 0.12  # of timed-out credit calls in the baseline
-DUPLICATE_RATIO = 0.07  # of submitted applications
+DUPLICATE_RATIO = 0.03  # of submitted applications
 CASCADE_RATIO = 0.02  # of submitted applications
 ABSORBED_RATIO = 0.015  # of CRM lookups
 STATE_LOST_RATIO = 0.25  # of conversations, at a turn drawn from 4 to 6
@@ -56,7 +57,7 @@ def _hours(month: int, day: int, first: int, last: int) -> Window:
 STORM = _hours(9, 17, 13, 16)
 NEW_CRM_VERSION_AT = datetime(2026, 9, 15, 12, tzinfo=UTC)
 CREEP_FROM = datetime(2026, 10, 19, tzinfo=UTC)
-LATENCY_FAULT = _hours(10, 20, 8, 18)
+LATENCY_FAULT = _hours(10, 20, 9, 15)
 OUTAGE_FAULT = _hours(10, 21, 8, 18)
 THROTTLE_FAULT = _hours(10, 22, 8, 18)
 

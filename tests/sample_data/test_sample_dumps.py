@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from sample_data import dumps
 from sample_data.faults import MONTHS, Faults
 from sample_data.otlp import SPANS_A_BATCH, Format, batches, to_json, to_message
-from sample_data.simulate import SEED, month, write
+from sample_data.simulate import main, month, write
 
 SAMPLE = Path(dumps.__file__).parent
 
@@ -130,5 +131,21 @@ def test_the_contract_names_the_cohorts_and_grants_nothing_planted():
     assert all(" -> " in rule["match"] for rule in contract["boundaries"])
 
 
-def test_a_seed_is_the_default_of_readme_and_dumps():
-    assert SEED == 2026
+def test_the_command_leaves_out_what_it_is_told_to(tmp_path):
+    told = ["--requests", "90", "--without", "crm_jitter", "--without", "clock_skew"]
+    result = CliRunner().invoke(main, [str(tmp_path), *told, "--format", "protobuf"])
+    answers = json.loads((tmp_path / "answers.json").read_bytes())
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout == ""
+    assert "uninstrumented_tool" in result.stderr
+    assert {"crm_jitter", "clock_skew"}.isdisjoint(answer["fault"] for answer in answers["faults"])
+    assert len(list(tmp_path.glob("*/*.binpb.gz"))) > 10
+
+
+def test_an_unknown_fault_is_refused_with_the_known_names(tmp_path):
+    result = CliRunner().invoke(main, [str(tmp_path), "--without", "gremlins"])
+
+    assert result.exit_code == 2
+    assert "crm_jitter" in result.stderr
+    assert not list(tmp_path.iterdir())

@@ -20,7 +20,7 @@ from sample_data.record import IS_REMOTE, Kind, Span
 from sample_data.simulate import REQUESTS, SEED, month, write
 
 KNOBS = [knob.name for knob in fields(Faults)]
-SOME = 1500  # requests; enough for every fault to occur
+SOME = 1000  # requests; enough for every fault to occur
 
 
 def simulated(cohort: str, faults: Faults) -> tuple[list[Span], dict[str, Answer]]:
@@ -230,6 +230,9 @@ def test_a_deadlock_reaches_the_user_and_a_refused_lookup_does_not():
         entries = {s.trace_id.hex(): s for s in spans if s.name == "POST /api/messages"}
 
         assert all(entries[t].failure for t in answers["error_cascade"].trace_ids)
+        if cohort == "pilot":
+            failed = {t for t, entry in entries.items() if entry.failure}
+            assert failed == set(answers["error_cascade"].trace_ids)
         failed = {t for t in answers["error_absorbed"].trace_ids if entries[t].failure}
         others = set(answers["error_cascade"].trace_ids) | set(answers["credit_timeouts"].trace_ids)
         assert failed <= others
