@@ -46,7 +46,7 @@ class Model:
             catalog.CardError: no such metric, or its file has no card.
             TooSlow: it took longer than `timeout_s`.
         """
-        with self._within(scope or Scope()) as cursor, _limit(cursor, metric, timeout_s):
+        with self.relations(scope) as cursor, _limit(cursor, metric, timeout_s):
             frame: pd.DataFrame = cursor.sql(self.sql(metric)).to_arrow_table().to_pandas()
         return frame
 
@@ -56,14 +56,14 @@ class Model:
 
     def cohorts(self) -> list[str]:
         """Return the cohorts of the lake, sorted."""
-        with self._within(Scope()) as cursor:
+        with self.relations() as cursor:
             rows = cursor.execute("SELECT DISTINCT cohort FROM nodes ORDER BY cohort").fetchall()
         return [row[0] for row in rows]
 
     @property
     def is_empty(self) -> bool:
         """Whether there is no span at all."""
-        with self._within(Scope()) as cursor:
+        with self.relations() as cursor:
             return not cursor.execute("SELECT 1 FROM nodes LIMIT 1").fetchall()
 
     def close(self) -> None:
@@ -71,11 +71,11 @@ class Model:
         self._connection.close()
 
     @contextmanager
-    def _within(self, scope: Scope) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open a cursor on which the model's names mean only what the scope asks for."""
+    def relations(self, scope: Scope | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open a cursor on which the relations' names mean only what the scope asks for."""
         with self._connection.cursor() as cursor:
             cursor.execute("USE model")
-            asked = scope.values()
+            asked = (scope or Scope()).values()
             for name, value in asked.items():
                 cursor.execute(f"SET VARIABLE scope_{name} = ?", [value])
             for relation in CONDITIONS:

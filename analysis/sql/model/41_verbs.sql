@@ -135,11 +135,11 @@ CREATE OR REPLACE TEMP MACRO word_access(word) AS
         WHEN word IN ('exec', 'execute', 'run', 'shell', 'invoke', 'eval') THEN 'execute'
     END;
 
-CREATE OR REPLACE TEMP MACRO words_access(words) AS
+-- The verb leads; a vendor's prefix may stand before it, or the noun (customer_lookup).
+CREATE OR REPLACE TEMP MACRO words_access(lead, follow, last) AS
     CASE
-        WHEN words[1] IN ('create', 'drop', 'delete', 'alter')
-            AND words[2] IN ('table', 'tables', 'role', 'roles', 'user', 'users', 'database', 'schema', 'bucket', 'index', 'policy')
+        WHEN lead IN ('create', 'drop', 'delete', 'alter')
+            AND follow IN ('table', 'tables', 'role', 'roles', 'user', 'users', 'database', 'schema', 'bucket', 'index', 'policy')
         THEN 'admin'
-        -- The verb leads; a vendor's prefix may stand before it, or the noun (customer_lookup).
-        ELSE coalesce(word_access(words[1]), word_access(words[2]), word_access(words[-1]), 'unknown')
+        ELSE coalesce(word_access(lead), word_access(follow), word_access(last), 'unknown')
     END;

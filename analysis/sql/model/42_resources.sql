@@ -75,8 +75,17 @@ tables AS (
 named AS (
     SELECT
         *,
-        list_filter(named_tables, lambda item: item IS NOT NULL)  AS table_names
+        list_filter(named_tables, lambda item: item IS NOT NULL)  AS table_names,
+        name_words(CASE WHEN family IN ('rpc_client', 'rpc_server') THEN coalesce(rpc_method, name) ELSE label END) AS words,
+        sql_access(upper(coalesce(statement.verb, verb)))         AS statement_access
     FROM tables
+),
+
+worded AS (
+    SELECT
+        *,
+        words_access(words[1], words[2], words[-1])  AS name_access
+    FROM named
 ),
 
 found AS (
@@ -117,10 +126,9 @@ found AS (
         CASE
             WHEN family = 'sql' THEN
                 CASE
-                    WHEN statement.verb IS NULL THEN sql_access(upper(verb))
-                    WHEN len(statement.writes) > 0 AND sql_access(upper(statement.verb)) IN ('read', 'unknown') THEN 'write'
+                    WHEN len(statement.writes) > 0 AND statement_access IN ('read', 'unknown') THEN 'write'
                     WHEN len(statement.writes) = 0 AND upper(statement.verb) = 'COPY' THEN 'read'
-                    ELSE sql_access(upper(statement.verb))
+                    ELSE statement_access
                 END
             WHEN family = 'redis' THEN redis_access(upper(verb))
             WHEN family = 'memcached' THEN memcached_access(lower(verb))
@@ -145,11 +153,11 @@ found AS (
                 END
             WHEN family IN ('mcp_client', 'mcp_server') AND mcp LIKE 'resources/read%' THEN 'read'
             WHEN family IN ('mcp_client', 'mcp_server') AND mcp LIKE 'prompts/get%' THEN 'read'
-            WHEN family IN ('tool', 'mcp_client', 'mcp_server') THEN words_access(name_words(label))
+            WHEN family IN ('tool', 'mcp_client', 'mcp_server') THEN name_access
             WHEN graphql_operation = 'query' THEN 'read'
             WHEN graphql_operation = 'mutation' THEN 'write'
             WHEN family IN ('http_client', 'http_server') THEN http_access(http_method, coalesce(url_path, http_route))
-            WHEN family IN ('rpc_client', 'rpc_server') THEN words_access(name_words(coalesce(rpc_method, name)))
+            WHEN family IN ('rpc_client', 'rpc_server') THEN name_access
             WHEN family = 'faas_client' THEN 'execute'
             ELSE 'none'
         END                                                   AS inferred_access,
@@ -161,7 +169,7 @@ found AS (
             WHEN family IN ('rpc_client', 'rpc_server') THEN coalesce(rpc_method, rpc_service)
             WHEN family = 'object_store' THEN bucket
         END                                                   AS topic
-    FROM named
+    FROM worded
 )
 
 SELECT

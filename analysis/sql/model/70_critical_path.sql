@@ -4,8 +4,9 @@
 -- itself and its ancestors. Only critical spans have critical children, so the walk stays short.
 -- What a consumer does after a message was sent holds up nobody and is left out.
 
-CREATE OR REPLACE TABLE critical_path AS
-WITH RECURSIVE
+-- how far each span counts before a sibling that ends later takes over
+CREATE OR REPLACE TEMP TABLE cuts AS
+WITH
 
 waited AS (
     SELECT
@@ -13,36 +14,38 @@ waited AS (
         nodes.parent_id,
         nodes.start_ns,
         nodes.end_ns,
-        groups.group_id
+        calls.call_id
     FROM nodes
     INNER JOIN groups
         ON groups.node_id = nodes.node_id
+    LEFT JOIN calls
+        ON calls.call_id = groups.group_id
     SEMI JOIN requests
         ON requests.request_id = nodes.root_id
     WHERE groups.part <> 'consumer'
-),
+)
 
--- how far each span counts before a sibling that ends later takes over
-cut AS (
-    SELECT
-        node_id,
-        parent_id,
-        group_id,
-        start_ns,
-        least(
-            end_ns,
-            coalesce(
-                min(start_ns) OVER (
-                    PARTITION BY parent_id
-                    ORDER BY end_ns DESC, start_ns, node_id
-                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-                ),
-                end_ns
-            )
-        )  AS cut_ns
-    FROM waited
-    WHERE parent_id IS NOT NULL
-),
+SELECT
+    node_id,
+    parent_id,
+    call_id,
+    start_ns,
+    least(
+        end_ns,
+        coalesce(
+            min(start_ns) OVER (
+                PARTITION BY parent_id
+                ORDER BY end_ns DESC, start_ns, node_id
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ),
+            end_ns
+        )
+    )  AS cut_ns
+FROM waited
+WHERE parent_id IS NOT NULL;
+
+CREATE OR REPLACE TABLE critical_path AS
+WITH RECURSIVE
 
 walk AS (
     SELECT
@@ -63,17 +66,15 @@ walk AS (
 
     SELECT
         walk.request_id,
-        cut.node_id,
+        cuts.node_id,
         walk.node_id,
-        coalesce(calls.call_id, walk.call_id),
-        greatest(cut.start_ns, walk.from_ns),
-        least(cut.cut_ns, walk.until_ns)
+        coalesce(cuts.call_id, walk.call_id),
+        greatest(cuts.start_ns, walk.from_ns),
+        least(cuts.cut_ns, walk.until_ns)
     FROM walk
-    INNER JOIN cut
-        ON cut.parent_id = walk.node_id
-    LEFT JOIN calls
-        ON calls.call_id = cut.group_id
-    WHERE greatest(cut.start_ns, walk.from_ns) < least(cut.cut_ns, walk.until_ns)
+    INNER JOIN cuts
+        ON cuts.parent_id = walk.node_id
+    WHERE greatest(cuts.start_ns, walk.from_ns) < least(cuts.cut_ns, walk.until_ns)
 ),
 
 passed AS (
