@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, fields
+from itertools import product
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from sample_data.faults import MONTHS, PLANTED, SLA_MS, Answer, Answers, Faults,
 from sample_data.otlp import SUFFIXES, Format, write_dump
 from sample_data.record import Span
 from sample_data.request import Outcome, respond
+from sample_data.system import SERVICES
 
 REQUESTS = 6000
 SEED = 2026
@@ -30,8 +32,14 @@ def write(
 ) -> Answers:
     """Write both months, tickets.csv, costs.csv and answers.json below `out`; return the answers.
 
-    The same arguments give the same bytes. A month is a folder with one dump a service.
+    The same arguments give the same bytes. A month is a folder with one dump a service; dumps of an
+    earlier run are replaced.
+
+    Raises:
+        ValueError: Fewer than one request a month was asked for.
     """
+    if requests < 1:
+        raise ValueError(f"requests is {requests}; a month needs at least 1.")
     months: list[Month] = []
     answers: list[Answer] = []
     figures: list[ledgers.Day] = []
@@ -77,6 +85,9 @@ def _came_to(cohort: str, spans: Sequence[Span], outcomes: Sequence[Outcome]) ->
 
 def _write_month(folder: Path, spans: Sequence[Span], cohort: str, encoding: Format) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    # A dump of an earlier run, in the other encoding or of a silenced service, would be read again.
+    for service, suffix in product(SERVICES, SUFFIXES.values()):
+        (folder / f"{service}{suffix}").unlink(missing_ok=True)
     by_service: dict[str, list[Span]] = defaultdict(list)
     for span in spans:
         by_service[span.host.service].append(span)
@@ -87,7 +98,13 @@ def _write_month(folder: Path, spans: Sequence[Span], cohort: str, encoding: For
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--requests", default=REQUESTS, show_default=True, help="User requests a month.")
+@click.option(
+    "--requests",
+    type=click.IntRange(min=1),
+    default=REQUESTS,
+    show_default=True,
+    help="User requests a month.",
+)
 @click.option("--seed", default=SEED, show_default=True, help="The same seed, the same bytes.")
 @click.option(
     "--without",

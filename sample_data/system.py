@@ -53,6 +53,11 @@ NOTIFIER = Host("notifier", "notifier-a", "2.2.0", "java")
 AUDIT = Host("audit", "audit-a", "1.3.0", "java")
 MAILER = Host("mailer", "mailer-a", "0.9.4", "python")
 
+SERVICES = tuple(
+    host.service
+    for host in (UI, PLANNER, GATEWAY, CREDIT, CRM_A, FRAUD, ORDERS, NOTIFIER, AUDIT, MAILER)
+)
+
 HTTPX = "opentelemetry.instrumentation.httpx"
 FASTAPI = "opentelemetry.instrumentation.fastapi"
 REDIS = "opentelemetry.instrumentation.redis"

@@ -143,6 +143,27 @@ def test_the_command_leaves_out_what_it_is_told_to(tmp_path):
     assert len(list(tmp_path.glob("*/*.binpb.gz"))) > 10
 
 
+def test_a_second_run_leaves_nothing_of_the_first(tmp_path):
+    write(tmp_path, requests=60, faults=Faults(uninstrumented_tool=False))
+    assert (tmp_path / "pilot" / "fraud-check.jsonl.gz").exists()
+    write(tmp_path, requests=60, encoding=Format.PROTOBUF)
+
+    assert not list(tmp_path.glob("*/*.jsonl.gz"))
+    assert not list(tmp_path.glob("*/fraud-check*"))
+
+
+@pytest.mark.parametrize("requests", [1, 2, 9])
+def test_a_month_may_be_as_small_as_one_request(tmp_path, requests):
+    answers = write(tmp_path, requests=requests)
+
+    assert [m.requests for m in answers.months] == [requests, requests]
+
+
+def test_no_requests_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="at least 1"):
+        write(tmp_path, requests=0)
+
+
 def test_an_unknown_fault_is_refused_with_the_known_names(tmp_path):
     result = CliRunner().invoke(main, [str(tmp_path), "--without", "gremlins"])
 
