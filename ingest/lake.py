@@ -191,7 +191,8 @@ class Lake:
             if _holds(table, digest, cohort) or digest in seen_digests:
                 reports[place] = _already(source.report, cohort)
                 continue
-            seen_digests.add(digest)
+            if source.rows:
+                seen_digests.add(digest)
             fresh.append(source)
         days = sorted({day for source in fresh for day in source.days})
         near = sorted({day + timedelta(step) for day in days for step in (-1, 0, 1)})
@@ -199,14 +200,17 @@ class Lake:
         number = secrets.randbits(62)
         actions: list[AddAction | RemoveAction] = []
         waiting: list[pa.Table] = []
+
+        def keep(part: pa.Table) -> None:
+            waiting.append(part)
+            if sum(each.num_rows for each in waiting) >= PIECE_ROWS:
+                actions.extend(self._write_days(waiting, cohort))
+                waiting.clear()
+
         try:
             for place, source in enumerate(staged):
-                if place in reports:
-                    continue
-                reports[place] = _counted(source, cohort, known, waiting)
-                if sum(part.num_rows for part in waiting) >= PIECE_ROWS:
-                    actions += self._write_days(waiting, cohort)
-                    waiting.clear()
+                if place not in reports:
+                    reports[place] = _counted(source, cohort, known, keep)
             actions += self._write_days(waiting, cohort)
         except BaseException:
             self._remove(actions)
@@ -353,9 +357,9 @@ class Lake:
 
 
 def _counted(
-    source: Staged, cohort: str, known: dict[str, str], kept_parts: list[pa.Table]
+    source: Staged, cohort: str, known: dict[str, str], keep: Callable[[pa.Table], None]
 ) -> SourceReport:
-    """Add the source's new spans to `kept_parts`, note them in `known`, and complete its report."""
+    """Hand the source's new spans to `keep`, note them in `known`, and complete its report."""
     kept = duplicates = conflicts = 0
     first_conflict = ""
     days: dict[str, int] = {}
@@ -381,7 +385,7 @@ def _counted(
             day = str(count["values"])
             days[day] = days.get(day, 0) + count["counts"]
         if part.num_rows:
-            kept_parts.append(part)
+            keep(part)
     report = source.report
     reasons = list(report.reasons)
     if conflicts:

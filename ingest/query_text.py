@@ -123,6 +123,7 @@ _NO_ALIAS = _ENDS_LIST | frozenset(
     | {"INTO", "FROM", "STRAIGHT_JOIN", "TABLESAMPLE", "WITH", "DEFAULT", "ADD", "DROP", "ALTER"}
     | {"RENAME", "TO", "CASCADE", "MODIFY", "PARTITION", "FORCE", "USE", "IGNORE", "MATCHED"}
 )
+_NAMES_AFTER_ON = frozenset({"INDEX", "TRIGGER", "GRANT", "REVOKE", "POLICY"})
 _OBJECTS = frozenset({"TABLE", "VIEW", "INDEX", "DATABASE", "SCHEMA", "SEQUENCE", "TRIGGER"})
 _RANK = {
     "SELECT": 2,
@@ -157,7 +158,7 @@ class _Frame:
     """One pair of parentheses: what it belongs to and which clause is open in it."""
 
     owner: str = ""
-    in_list: bool = False
+    lists: str = ""  # what a comma at this level announces: reads, writes or nothing
     expects: str = ""  # reads, writes or nothing
 
 
@@ -224,14 +225,14 @@ def _scan(tokens: list[tuple[str, str]]) -> _Found:
             inner = _Frame(owner=before)
             following = tokens[at + 1][1].upper() if at + 1 < len(tokens) else ""
             if frame.expects and following not in ("SELECT", "WITH", "VALUES"):
-                inner.expects, inner.in_list = frame.expects, frame.in_list
+                inner.expects, inner.lists = frame.expects, frame.lists
             frame.expects = ""
             frames.append(inner)
         elif text == ")" and kind == "other":
             if len(frames) > 1:
                 frames.pop()
         elif text == "," and kind == "other":
-            frame.expects = "reads" if frame.in_list else ""
+            frame.expects = frame.lists
         elif frame.expects and kind in ("word", "name") and upper not in _NO_ALIAS:
             if upper not in _SKIPPED and upper not in _OBJECTS:
                 at = _take_table(tokens, at, frame, found)
@@ -262,25 +263,30 @@ def _keyword(
         case "FROM" if frame.owner not in _FUNCTIONS_WITH_FROM and before != "DISTINCT":
             is_target = before == "DELETE" or (found.verb == "COPY" and len(found.writes) > 0)
             frame.expects = "writes" if is_target else "reads"
-            frame.in_list = not is_target
+            frame.lists = "" if is_target else "reads"
             if found.verb == "COPY" and frame.owner == "":
-                frame.expects, frame.in_list = "", False
+                frame.expects, frame.lists = "", ""
         case "JOIN" | "STRAIGHT_JOIN":
-            frame.expects, frame.in_list = "reads", True
+            frame.expects, frame.lists = "reads", "reads"
         case "USING" if found.verb in ("DELETE", "MERGE"):
-            frame.expects, frame.in_list = "reads", found.verb == "DELETE"
+            frame.expects = "reads"
+            frame.lists = "reads" if found.verb == "DELETE" else ""
         case "INTO":
             if not (found.verb == "SELECT" and before in ("OUTFILE", "DUMPFILE")):
-                frame.expects, frame.in_list = "writes", False
+                frame.expects, frame.lists = "writes", ""
         case "UPDATE" if before in ("", "(", "EXPLAIN", "ANALYZE") or at == 0:
-            frame.expects, frame.in_list = "writes", False
-        case "TABLE" | "VIEW" if before not in ("LOCK",) or found.verb == "LOCK":
-            frame.expects, frame.in_list = "writes", found.verb in ("DROP", "TRUNCATE", "LOCK")
+            frame.expects, frame.lists = "writes", ""
+        case "TABLE" | "VIEW" if found.verb == "TABLE":
+            frame.expects = "reads"
+        case "TABLE" | "VIEW":
+            frame.expects = "writes"
+            frame.lists = "writes" if found.verb in ("DROP", "TRUNCATE", "LOCK") else ""
         case "TRUNCATE" | "MERGE" | "REPLACE" | "INSERT" | "UPSERT" if at == 0:
-            frame.expects, frame.in_list = "writes", upper == "TRUNCATE"
+            frame.expects = "writes"
+            frame.lists = "writes" if upper == "TRUNCATE" else ""
         case "DELETE" if at + 1 < len(tokens) and tokens[at + 1][1].upper() != "FROM":
             if before in ("", "(", ")"):
-                frame.expects, frame.in_list = "writes", False
+                frame.expects, frame.lists = "writes", ""
         case "COPY" if at == 0:
             is_out = any(text.upper() in ("TO", "FROM") for _, text in tokens)
             direction = next(
@@ -288,10 +294,10 @@ def _keyword(
             )
             if is_out:
                 frame.expects = "reads" if direction == "TO" else "writes"
-        case "ON" if found.verb in ("CREATE", "DROP", "GRANT", "REVOKE"):
-            frame.expects, frame.in_list = "writes", False
+        case "ON" if any(text.upper() in _NAMES_AFTER_ON for _, text in tokens[:4]):
+            frame.expects, frame.lists = "writes", ""
         case _ if upper in _ENDS_LIST:
-            frame.expects, frame.in_list = "", False
+            frame.expects, frame.lists = "", ""
         case _:
             pass
 
@@ -307,7 +313,7 @@ def _take_table(tokens: list[tuple[str, str]], at: int, frame: _Frame, found: _F
     is_call = at < len(tokens) and tokens[at] == ("other", "(")
     if is_call and target == "reads":
         # A function that returns rows, not a table.
-        frame.in_list = True
+        frame.lists = "reads"
         return at
     (found.reads if target == "reads" else found.writes).append(name)
     follow = at + 1 if at < len(tokens) and tokens[at][1].upper() == "AS" else at
@@ -338,7 +344,7 @@ def _common_tables(tokens: list[tuple[str, str]], found: _Found) -> int:
             elif expects_name and kind in ("word", "name") and text.upper() != "RECURSIVE":
                 found.local.add(text.lower())
                 expects_name = False
-            elif kind == "word" and text.upper() in _RANK:
+            elif kind == "word" and (text.upper() in _RANK or text.upper() == "TABLE"):
                 return at
         at += 1
     return 0

@@ -37,7 +37,9 @@ def said(lake: Path) -> list[dict[str, object]]:
     ]
 
 
-def ingest(folder: Path, data: bytes, *, name: str = "dump", cohort: str = "baseline") -> LoadReport:
+def ingest(
+    folder: Path, data: bytes, *, name: str = "dump", cohort: str = "baseline"
+) -> LoadReport:
     return load([(name, io.BytesIO(data))], folder, cohort=cohort)
 
 

@@ -10,7 +10,7 @@ from ingest.query_text import MAX_CHARACTERS, Statement, mask, mask_command, par
 
 CASES: list[tuple[str, str, str, str]] = [
     ("SELECT a FROM t", "SELECT", "t", ""),
-    ("select * from s.t as x, u y join \"V w\" on x.a = y.b", "SELECT", "s.t u V_w", ""),
+    ('select * from s.t as x, u y join "V w" on x.a = y.b', "SELECT", "s.t u V_w", ""),
     ("SELECT * FROM `db`.`t` WHERE n = 'FROM fake'", "SELECT", "db.t", ""),
     ("SELECT TOP 5 * FROM [dbo].[T] WITH (NOLOCK)", "SELECT", "dbo.T", ""),
     ("SELECT a -- FROM fake\nFROM t /* , fake */", "SELECT", "t", ""),
@@ -22,7 +22,9 @@ CASES: list[tuple[str, str, str, str]] = [
     ("SELECT * FROM (a JOIN b ON a.x = b.x)", "SELECT", "a b", ""),
     ("SELECT (SELECT max(x) FROM u) FROM t", "SELECT", "u t", ""),
     ("WITH c AS (SELECT * FROM z) SELECT * FROM c JOIN b USING (id)", "SELECT", "z b", ""),
-    ("WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n FROM c) TABLE c", "", "", "c"),
+    ("WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n FROM c) TABLE c", "TABLE", "", ""),
+    ("CREATE TABLE t (a int REFERENCES u (a) ON DELETE CASCADE)", "CREATE", "", "t"),
+    ("GRANT SELECT ON t TO u", "GRANT", "", "t"),
     ("WITH c AS (SELECT id FROM z) DELETE FROM t USING c WHERE t.id = c.id", "DELETE", "z", "t"),
     ("SELECT EXTRACT(year FROM d), TRIM(BOTH 'x' FROM n) FROM t", "SELECT", "t", ""),
     ("SELECT a IS DISTINCT FROM b FROM t", "SELECT", "t", ""),
@@ -67,7 +69,7 @@ def test_a_statement_names_its_verb_and_tables(
 ) -> None:
     found = parse(text)
     names = [tuple(name.replace(" ", "_") for name in side) for side in (found.reads, found.writes)]
-    assert (found.verb, *map(" ".join, names)) == (verb or found.verb, reads, writes)
+    assert (found.verb, *map(" ".join, names)) == (verb, reads, writes)
 
 
 @pytest.mark.parametrize(("text", "verb", "reads", "writes"), CASES)
@@ -93,7 +95,21 @@ PIECES = st.lists(
     st.one_of(
         st.sampled_from(
             ["SELECT", "FROM", "JOIN", "WITH", "AS", "(", ")", ",", ";", "'", '"', "`", "[", "]"]
-            + ["--", "/*", "*/", "$$", "$a$", "\\", "?", "%s", ":x", "@y", "INTO", "UPDATE", "USING"]
+            + [
+                "--",
+                "/*",
+                "*/",
+                "$$",
+                "$a$",
+                "\\",
+                "?",
+                "%s",
+                ":x",
+                "@y",
+                "INTO",
+                "UPDATE",
+                "USING",
+            ]
             + ["DELETE", "COPY", "TO", "TABLE", "VALUES", "IN", "=", ".", "\n", " ", "12", "x", "ß"]
         ),
         st.text(max_size=4),
