@@ -30,7 +30,7 @@ def ms_interval(lower: float, upper: float) -> str:
 def percent(ratio: float) -> str:
     """Return a ratio as a percentage; what is below 100 % never reads 100 %."""
     if 0.999 <= ratio < 1:
-        return f"{math.floor(ratio * 1e6) / 1e4:.4g}{_NARROW}%"
+        return f"{math.floor(ratio * 1e4 + 1e-9) / 100:.2f}{_NARROW}%"
     return f"{digits(ratio * 100)}{_NARROW}%"
 
 

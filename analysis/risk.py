@@ -184,7 +184,9 @@ def _over_budget(model: Model, contracts: Contracts | None, scope: Scope) -> pd.
     limit_ms = budgets.set_index("boundary_id")["budget_ms"]
     calls = model.ask("latencies", scope)
     calls = calls[calls["boundary_id"].isin(limit_ms.index)]
-    return calls.assign(is_over=calls["client_ms"] > calls["boundary_id"].map(limit_ms))
+    return calls.assign(
+        is_over=calls["client_ms"] > calls["boundary_id"].map(limit_ms).astype("float64")
+    )
 
 
 def _share_over(calls: pd.DataFrame) -> stats.Estimate:

@@ -1,0 +1,215 @@
+import json
+import re
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import analysis.contracts
+from analysis.contracts import ContractError, parse
+
+SCHEMA = json.loads(
+    Path(analysis.contracts.__file__).with_name("contracts.schema.json").read_text("utf-8")
+)
+
+WHOLE = b"""\
+service: loan-assistant
+sla: {p95: 2s, success: 99.5%}        # per user request
+downstream_share: 30%
+cohorts: {baseline: before, pilot: after}
+boundaries:
+  - match: "agent:loan-officer -> service:credit-score/*"
+    budget: 200ms
+    timeout: 300ms
+    idempotent: true
+    retries: 1
+    fallback: cached-score
+access:
+  - agent: loan-officer
+    allow: ["postgresql.crm.public.customers: read", "http:credit-score/*: read, execute"]
+    sensitive: ["postgresql.crm.public.payment_cards"]
+gates: {escape: 0.5%, containment: 90%, state_kept: 99%, coverage: 95%}
+"""
+
+
+def test_a_whole_contract_is_read_with_the_line_of_every_promise():
+    found = parse(WHOLE)
+
+    assert found.sla.latency_ms == {0.95: 2000}
+    assert found.sla.success_ratio == 0.995
+    assert found.downstream_budget_ms == pytest.approx(600)
+    assert (found.cohorts.baseline, found.cohorts.pilot) == ("before", "after")
+    rule = found.boundaries[0]
+    assert (rule.budget_ms, rule.timeout_ms, rule.retries, rule.line) == (200, 300, 1, 6)
+    assert (rule.quantile, rule.idempotent, rule.fallback) == (0.95, True, "cached-score")
+    assert [(grant.resource, grant.access, grant.line) for grant in found.access] == [
+        ("postgresql.crm.public.customers", "read", 14),
+        ("http:credit-score/*", "read", 14),
+        ("http:credit-score/*", "execute", 14),
+    ]
+    assert found.sensitive == ("postgresql.crm.public.payment_cards",)
+    assert found.gates["escape"] == 0.005
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("slo: {p95: 2s}", "file.yaml:1: slo: unknown key. Did you mean `sla`?"),
+        ("boundaries:\n - mtch: a -> b", "file.yaml:2: mtch: unknown key. Did you mean `match`?"),
+        ("boundaries:\n - budget: 1s", "file.yaml:2: boundaries: a rule needs `match: "),
+        ('boundaries:\n - match: "a b"', 'file.yaml:2: match: `a b` is not "caller -> callee"'),
+        ("sla:\n  p95: 200", "file.yaml:2: p95: `200` is no duration; write for example 300ms"),
+        ("sla: {p95: 0ms}", "file.yaml:1: p95: `0ms` is no duration"),
+        ("gates: {coverage: 101%}", "file.yaml:1: coverage: `101%` is no percentage"),
+        ("gates: {coverage: 0.95}", "file.yaml:1: coverage: `0.95` is no percentage"),
+        ("sla: {p95: 1s, p95: 2s}", "file.yaml:1: p95: written twice, first on line 1."),
+        ("access:\n - agent: a\n   allow: [x:y]", 'file.yaml:3: allow: `x:y` is not "resource: '),
+        ("access:\n - agent: a\n   allow:\n    - x: read", "file.yaml:4: allow: expected a text; "),
+        ('access:\n - agent: a\n   allow: ["x: raed"]', "Did you mean `read`?"),
+        ("boundaries:\n - match: a -> b\n   retries: many", "file.yaml:3: retries: `many` is no"),
+        ("boundaries:\n - match: a -> b\n   idempotent: 1", "`1` is neither true nor false."),
+        ("- 1", "file.yaml:1: contract: expected a mapping"),
+        ("service: [a]", "file.yaml:1: service: expected a text"),
+    ],
+)
+def test_a_complaint_names_file_line_key_and_the_nearest_known_name(text, message):
+    with pytest.raises(ContractError, match=re.escape(message)):
+        parse(text.encode(), "file.yaml")
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"a: &a [1]\nb: &b [*a, *a]\nc: [*b, *b]", "2: `*a`: aliases are not read."),
+        (b"!!python/object/apply:os.system [ls]", "1: tag `tag:yaml.org,2002:python"),
+        (b"[" * 9000, "nested deeper than 10 levels."),
+        (b"sla: {p95: 2s", "no YAML: "),
+        (b"\xff\xfe", "not UTF-8 at byte 0."),
+        (b"sla: \x00", "no YAML: "),
+        (b"", "empty; a contract starts with"),
+        (b"a: 1\n---\nb: 2", "2: no YAML: "),
+    ],
+)
+def test_a_hostile_file_is_refused_in_one_sentence(raw, message):
+    with pytest.raises(ContractError, match=re.escape(message)) as caught:
+        parse(raw, "file.yaml")
+
+    assert "\n" not in str(caught.value)
+
+
+def test_a_huge_file_is_refused_unread(tmp_path):
+    path = tmp_path / "contracts.yaml"
+    path.write_bytes(b"#" * 10_000_000)
+
+    with pytest.raises(ContractError, match="larger than 256 KiB"):
+        analysis.contracts.load(path)
+
+
+def test_a_missing_file_is_a_complaint_that_names_it(tmp_path):
+    with pytest.raises(ContractError, match=r"nowhere\.yaml: cannot be read: No such file"):
+        analysis.contracts.load(tmp_path / "nowhere.yaml")
+
+
+YAML_LIKE = st.text(st.sampled_from("a:- []{}&*!|>'\"#%\n\tsla95ms~?,"), max_size=60)
+
+
+@given(st.one_of(st.binary(max_size=200), YAML_LIKE.map(str.encode)))
+def test_any_bytes_are_a_contract_or_a_complaint_that_names_the_file(raw):
+    with suppress(ContractError), annotated(raw):
+        parse(raw)
+
+
+@contextmanager
+def annotated(raw):
+    try:
+        yield
+    except ContractError as error:
+        if not str(error).startswith("contracts.yaml"):
+            raise AssertionError(f"{raw!r}: {error}") from error
+        raise
+
+
+DURATIONS = st.sampled_from(["300ms", "1.5s", "2min", "0ms", "0.0s", "12", "5 s", "s", "1e3ms"])
+RATIOS = st.sampled_from(["99.5%", "100%", "0%", "100.1%", "101%", "7", "1,5%", "%", "099%"])
+TEXTS = st.sampled_from(["a", "agent:x", " ", "", "yes", "12", "é", "a b"])
+KEYS = st.sampled_from(["p50", "p95", "p99.9", "p97", "success", "budget", "match"])
+MATCHES = st.sampled_from(["a -> b", "agent:* → tool:x y", "a->b", "-> b", " a -> b ", "a b"])
+GRANTS = st.sampled_from(["x: read", "h:c/*: read, write", "x:read", "x: raed", "x: ", ": read"])
+FLAGS = st.one_of(st.booleans(), st.integers(-1, 3), TEXTS)
+RULES = st.fixed_dictionaries(
+    {},
+    optional={
+        "match": MATCHES,
+        "budget": DURATIONS,
+        "quantile": KEYS,
+        "timeout": DURATIONS,
+        "idempotent": FLAGS,
+        "retries": FLAGS,
+        "fallback": TEXTS,
+        "fall_back": TEXTS,
+    },
+)
+ACCESS = st.fixed_dictionaries(
+    {"agent": TEXTS}, optional={"allow": st.lists(GRANTS, max_size=2), "sensitive": st.lists(TEXTS)}
+)
+FILES = st.fixed_dictionaries(
+    {},
+    optional={
+        "service": TEXTS,
+        "sla": st.one_of(
+            st.dictionaries(KEYS, DURATIONS, max_size=2),
+            st.fixed_dictionaries({"success": RATIOS}),
+            st.lists(DURATIONS, max_size=1),
+        ),
+        "downstream_share": RATIOS,
+        "cohorts": st.dictionaries(st.sampled_from(["baseline", "pilot", "after"]), TEXTS),
+        "boundaries": st.lists(RULES, max_size=2),
+        "access": st.lists(ACCESS, max_size=2),
+        "gates": st.dictionaries(st.sampled_from(["escape", "coverage", "luck"]), RATIOS),
+        "gate": TEXTS,
+    },
+).filter(bool)
+
+
+@settings(max_examples=300, deadline=None)
+@given(FILES)
+def test_the_published_schema_and_the_reader_agree_on_every_file(content):
+    raw = yaml.safe_dump(content, allow_unicode=True).encode()
+    is_valid = jsonschema.Draft202012Validator(SCHEMA).is_valid(yaml.safe_load(raw))
+    try:
+        parse(raw)
+        is_read = True
+    except ContractError:
+        is_read = False
+
+    assert is_read == is_valid
+
+
+def test_the_example_contract_is_valid_by_the_published_schema():
+    jsonschema.Draft202012Validator(SCHEMA).validate(yaml.safe_load(WHOLE))
+
+
+@pytest.mark.parametrize(
+    ("caller", "callee", "service", "covered"),
+    [
+        ("agent:loan-officer", "http:credit-score/v1/score/{id}", "credit-score", True),
+        ("agent:loan-officer", "http:10.0.0.7/v1/score", "credit-score", True),
+        ("agent:loan-officer", "tool:credit_score", None, False),
+        ("agent:other", "http:credit-score/v1", "credit-score", False),
+    ],
+)
+def test_a_callee_may_be_written_by_its_service(caller, callee, service, covered):
+    assert (parse(WHOLE).rule_for(caller, callee, service) is not None) == covered
+
+
+def test_the_first_rule_that_matches_counts():
+    found = parse(
+        b"boundaries:\n - {match: 'a -> tool:x', budget: 1s}\n - {match: '* -> *', budget: 2s}"
+    )
+
+    assert found.rule_for("a", "tool:x").budget_ms == 1000
+    assert found.rule_for("a", "tool:y").budget_ms == 2000
