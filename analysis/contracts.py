@@ -12,6 +12,8 @@ from typing import NoReturn
 
 import yaml
 
+from ingest.errors import OrchriskError
+
 # A contract is written by hand: more than this is another file by mistake, or an attack.
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 10
@@ -42,7 +44,7 @@ _ARROW = re.compile(r"(\S(?:.*\S)?) (?:->|→) (\S(?:.*\S)?)", re.ASCII)
 _YAML = "tag:yaml.org,2002:"
 
 
-class ContractError(ValueError):
+class ContractError(OrchriskError):
     """The contract cannot be read; the message names file, line, key and what to do."""
 
 

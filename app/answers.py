@@ -16,6 +16,7 @@ from analysis.scope import Scope
 from app import words
 from app.terminal import clean, table
 from ingest import load
+from ingest.errors import LakeError
 from ingest.load import IngestConfig, LoadReport, Progress
 from sample_data import simulate
 
@@ -171,7 +172,13 @@ def demo(
 
 def _open(lake: Path, contracts_file: Path | None) -> tuple[Model, Contracts | None]:
     promised = None if contracts_file is None else contracts.load(contracts_file)
-    return engine.connect(lake), promised
+    model = engine.connect(lake)
+    if model.is_empty:
+        raise LakeError(
+            f"{lake}: there are no traces in this lake.\n"
+            f"Hint: read some in with `orchrisk ingest DUMP --lake {lake} --cohort baseline`."
+        )
+    return model, promised
 
 
 def _heading(title: str, body: str) -> str:
