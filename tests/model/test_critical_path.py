@@ -215,7 +215,10 @@ def test_the_closed_form_agrees_with_the_walk_on_any_tree(drawn, build, query, f
         (trace_id, name): own
         for trace_id, name, own in query(
             model,
-            "SELECT c.trace_id, name, self_ns FROM critical_path c INNER JOIN nodes USING (node_id)",
+            """
+            SELECT nodes.trace_id, name, self_ns
+            FROM critical_path INNER JOIN nodes USING (node_id)
+            """,
         )
     }
     position = 0

@@ -2,10 +2,19 @@
 --
 -- The order of the keys, not of the files, numbers the rows: the same spans give the same ids.
 
+CREATE OR REPLACE TEMP TABLE keys AS
+SELECT
+    cohort,
+    trace_id,
+    span_id,
+    row_number() OVER (ORDER BY cohort, trace_id, start_ns, span_id)  AS node_id,
+    dense_rank() OVER (ORDER BY cohort, trace_id)                     AS trace_no
+FROM lake;
+
 CREATE OR REPLACE TEMP TABLE spans AS
 SELECT
-    row_number() OVER (ORDER BY cohort, trace_id, start_ns, span_id)  AS node_id,
-    dense_rank() OVER (ORDER BY cohort, trace_id)                     AS trace_no,
+    keys.node_id,
+    keys.trace_no,
     -- Vercel's old spans append the caller's name to the operation.
     CASE
         WHEN lower(vendor_kind) LIKE 'ai.%' THEN lower(split_part(vendor_kind, ' ', 1))
@@ -28,11 +37,22 @@ SELECT
         CASE WHEN scope_name LIKE '%celery%' THEN regexp_extract(name, '^(?:apply_async|run)/(.+)$', 1) END
     )                                                                 AS celery_task,
     coalesce(model_host(lower(server_address)), '')                   AS host_provider,
-    lake.* REPLACE (
+    attributes['workflow.id']                                         AS workflow_id,
+    attributes['faas.invoked_name']                                   AS invoked_function,
+    lower(attributes['gen_ai.task.status'])                           AS task_status,
+    attributes['pydantic_ai.tool.failure_stage']                      AS failure_stage,
+    lake.* EXCLUDE (
+        events, attributes, trace_state, scope_version, source_digest, source_record, content_hash,
+        dropped_attributes_count, dropped_events_count, dropped_links_count
+    ) REPLACE (
         lower(operation) AS operation,
         lower(db_system) AS db_system,
         lower(rpc_system) AS rpc_system,
         lower(server_address) AS server_address,
         nullif(service_name, '') AS service_name
     )
-FROM lake;
+FROM lake
+INNER JOIN keys
+    ON keys.cohort = lake.cohort
+    AND keys.trace_id = lake.trace_id
+    AND keys.span_id = lake.span_id;

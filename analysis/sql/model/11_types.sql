@@ -91,7 +91,7 @@ decided AS (
             WHEN (agent_name IS NOT NULL OR agent_id IS NOT NULL)
                 AND NOT has_message AND NOT has_db AND NOT has_http AND rpc_system IS NULL
             THEN 'D5 agent'
-            WHEN name LIKE 'workflow.run%' AND (workflow_name IS NOT NULL OR attributes['workflow.id'] IS NOT NULL) THEN 'D5 workflow'
+            WHEN name LIKE 'workflow.run%' AND (workflow_name IS NOT NULL OR workflow_id IS NOT NULL) THEN 'D5 workflow'
             WHEN executor_id IS NOT NULL THEN 'D5 agent'
 
             WHEN is_autogen AND message_verb = 'process' THEN 'D6 agent'
@@ -113,7 +113,7 @@ decided AS (
             WHEN has_db THEN 'D7 db'
             WHEN bucket IS NOT NULL OR (rpc_system = 'aws-api' AND lower(rpc_service) = 's3') THEN 'D7 object_store'
 
-            WHEN attributes['faas.invoked_name'] IS NOT NULL THEN 'D8 faas_client'
+            WHEN invoked_function IS NOT NULL THEN 'D8 faas_client'
             WHEN faas_trigger = 'http' THEN 'D8 http_server'
             WHEN faas_trigger = 'pubsub' THEN 'D8 queue_consumer'
             WHEN rpc_system IS NOT NULL AND kind = 'SERVER' THEN 'D8 rpc_server'

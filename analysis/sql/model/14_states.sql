@@ -24,12 +24,12 @@ signals AS (
             OR upper(spans.log_level) IN ('ERROR', 'FATAL')
             OR coalesce(TRY_CAST(spans.log_level AS DOUBLE), 0) >= 17
             OR lower(spans.tool_status) IN ('error', 'failure', 'failed')
-            OR lower(spans.attributes['gen_ai.task.status']) = 'failure'
+            OR spans.task_status = 'failure'
             OR spans.celery_state = 'FAILURE'                                    AS is_marked,
         spans.exception_type IS NULL AND spans.error_type IS NULL                AS is_silent,
         spans.db_system IS NULL AND tree.type IN ('http_client', 'model')
             AND spans.kind = 'CLIENT' AND spans.http_method IS NOT NULL          AS is_http_client,
-        spans.attributes['pydantic_ai.tool.failure_stage'] = 'validation'        AS is_invalid_call,
+        spans.failure_stage = 'validation'        AS is_invalid_call,
         spans.error_type,
         spans.exception_type,
         spans.db_status,

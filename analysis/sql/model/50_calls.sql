@@ -9,6 +9,8 @@ SELECT
     groups.part,
     groups.outer_id,
     groups.unit_id,
+    -- outermost first, and one whole number: comparing rows costs ten times as much
+    nodes.depth::BIGINT * 1099511627776 + nodes.node_id  AS place,
     nodes.*
 FROM groups
 INNER JOIN nodes
@@ -62,16 +64,16 @@ merged AS (
         members.group_id,
         bool_or(members.type IN ('mcp_client', 'mcp_server'))                            AS has_mcp,
         bool_or(members.type = 'agent' AND members.part = 'consumer')                    AS has_agent_consumer,
-        arg_min(members.label, (members.depth, members.node_id))
+        arg_min(members.label, members.place)
             FILTER (members.part = 'consumer' AND members.type = 'agent')                AS consumer_agent,
-        arg_min(members.type, (members.depth, members.node_id))
+        arg_min(members.type, members.place)
             FILTER (is_model(members.type))                                              AS model_type,
-        arg_max(split_part(members.label, '/', 1), (members.depth, members.node_id))
+        arg_max(split_part(members.label, '/', 1), members.place)
             FILTER (is_model(members.type) AND members.label NOT LIKE '?/%')             AS provider,
         coalesce(
-            arg_max(nullif(spans.response_model, 'unknown'), (members.depth, members.node_id))
+            arg_max(nullif(spans.response_model, 'unknown'), members.place)
                 FILTER (is_model(members.type) AND nullif(spans.response_model, 'unknown') IS NOT NULL),
-            arg_max(spans.request_model, (members.depth, members.node_id))
+            arg_max(spans.request_model, members.place)
                 FILTER (is_model(members.type) AND nullif(spans.request_model, 'unknown') IS NOT NULL)
         )                                                                                AS model,
         max(spans.input_tokens) FILTER (is_model(members.type))                          AS input_tokens,
@@ -79,7 +81,7 @@ merged AS (
         max(spans.cache_read_tokens) FILTER (is_model(members.type))                     AS cache_read_tokens,
         max(spans.cost_usd)                                                              AS cost_usd,
         min(spans.first_chunk_ms)                                                        AS first_chunk_ms,
-        arg_min(members.label, (members.depth, members.node_id))
+        arg_min(members.label, members.place)
             FILTER (members.type IN ('tool', 'mcp_client', 'mcp_server') AND spans.tool_name IS NOT NULL) AS tool_name,
         any_value(uri_template(spans.mcp_resource_uri))                                  AS mcp_uri,
         coalesce(
@@ -87,7 +89,7 @@ merged AS (
             min(members.service) FILTER (members.type = 'mcp_server'),
             min(spans.server_address) FILTER (members.type IN ('mcp_client', 'http_client'))
         )                                                                                AS mcp_server,
-        arg_max(members.service, (members.depth, -members.node_id))
+        arg_max(members.service, members.place)
             FILTER (members.part IN ('server', 'consumer'))                              AS callee_service,
         min(coalesce(spans.http_route, path_template(spans.url_path)))
             FILTER (members.type = 'http_server')                                        AS server_route,
