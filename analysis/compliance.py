@@ -48,7 +48,7 @@ def by_boundary(model: Model, contracts: Contracts | None, scope: Scope) -> pd.D
     """
     scope = judged(model, contracts, scope)
     facts = model.ask("boundaries", scope)
-    rules = _rules(model, contracts, scope)
+    rules = rules_of(model, contracts, scope)
     samples = model.ask("latencies", scope)
     groups = samples.groupby(["cohort", "boundary_id"], sort=False, observed=True).indices
     rows = []
@@ -111,7 +111,7 @@ def unmatched(model: Model, contracts: Contracts | None, scope: Scope) -> list[s
     """Return a warning for every rule of the contract that no boundary answers to."""
     if contracts is None:
         return []
-    met = {rule.line for rule in _rules(model, contracts, scope).values()}
+    met = {rule.line for rule in rules_of(model, contracts, scope).values()}
     return [
         f"{contracts.path}:{rule.line}: `{rule.match}` matches no boundary of these traces."
         for rule in contracts.boundaries
@@ -119,7 +119,7 @@ def unmatched(model: Model, contracts: Contracts | None, scope: Scope) -> list[s
     ]
 
 
-def _rules(model: Model, contracts: Contracts | None, scope: Scope) -> dict[str, Rule]:
+def rules_of(model: Model, contracts: Contracts | None, scope: Scope) -> dict[str, Rule]:
     """Return the rule of every boundary that has one."""
     if contracts is None:
         return {}

@@ -27,6 +27,8 @@ FALSE_ALARM = 0.05
 # "None seen" passes only where seeing none rules out one trace in a hundred.
 UNDECLARED_BOUND = 0.01
 NAMED_USES = 3
+# More than this many times the traces at hand is no advice.
+HOPELESS = 100
 
 
 class Answer(StrEnum):
@@ -113,6 +115,8 @@ def _missing(measured: stats.Estimate, required: float, noun: str) -> str:
     if not math.isfinite(needed):
         return f"Measured exactly at the limit with {phrases.count(measured.n)} {noun}."
     more = max(needed - measured.n, 1)
+    if more > HOPELESS * measured.n:
+        return f"Too close to the limit to be settled by {noun} like these."
     return f"About {phrases.count(more)} more {noun} like these would settle it."
 
 

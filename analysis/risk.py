@@ -180,10 +180,10 @@ def _share_failed(requests: pd.DataFrame) -> stats.Estimate:
 
 def _over_budget(model: Model, contracts: Contracts | None, scope: Scope) -> pd.DataFrame:
     """Return the calls of boundaries with a budget, and whether each was over it."""
-    budgets = compliance.by_boundary(model, contracts, scope).dropna(subset="budget_ms")
-    limit_ms = budgets.set_index("boundary_id")["budget_ms"]
+    rules = compliance.rules_of(model, contracts, scope)
+    limit_ms = {key: rule.budget_ms for key, rule in rules.items() if rule.budget_ms is not None}
     calls = model.ask("latencies", scope)
-    calls = calls[calls["boundary_id"].isin(limit_ms.index)]
+    calls = calls[calls["boundary_id"].isin(list(limit_ms))]
     return calls.assign(
         is_over=calls["client_ms"] > calls["boundary_id"].map(limit_ms).astype("float64")
     )
