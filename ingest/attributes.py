@@ -99,10 +99,11 @@ def _sorted(
     )
 
 
-def select(attributes: Attributes, column: Column) -> pa.Array | None:
+def select(attributes: Attributes, column: Column) -> tuple[pa.Array, Integers] | None:
     """Return the column's cell of every owner, from its most trusted usable key, or None.
 
-    None means that no key of the column occurs here. Entries that a cell holds are marked used.
+    Beside the cells stand the entries they were made of. None means that no key of the column
+    occurs here.
     """
     found = _codes_of(attributes, column)
     if not found:
@@ -120,18 +121,19 @@ def select(attributes: Attributes, column: Column) -> pa.Array | None:
         rows_taken.append(rows)
         taken += len(rows)
     chosen = pick >= 0
-    used = np.concatenate(rows_taken)[pick[chosen]]
-    attributes.used[used] = True
-    return pa.concat_arrays(cells).take(pa.array(pick, mask=~chosen))
+    made_of = np.concatenate(rows_taken)[pick[chosen]]
+    return pa.concat_arrays(cells).take(pa.array(pick, mask=~chosen)), made_of
 
 
 def _codes_of(attributes: Attributes, column: Column) -> list[tuple[int, Key]]:
     places = _places(tuple(attributes.keys))
-    found = [
-        (places[key.name], key)
-        for key in (key if isinstance(key, Key) else Key(key) for key in column.keys)
-        if key.name in places
-    ]
+    found = []
+    for key in column.keys:
+        name = key if isinstance(key, str) else key.name
+        if name in places:
+            found.append((places[name], Key(name) if isinstance(key, str) else key))
+    if not column.patterns:
+        return found
     named = {key.name for _, key in found}
     for pattern in column.patterns:
         found += [

@@ -237,20 +237,27 @@ def _promoted(
     scope_of: npt.NDArray[np.int64],
     resource_of: npt.NDArray[np.int64],
 ) -> pa.Array:
-    own = select(spans, column)
-    if column.place is Place.SPAN:
-        found = [own]
-    else:
-        of_scope, of_resource = select(scopes, column), select(resources, column)
-        shared = [
-            None if of_scope is None else of_scope.take(pa.array(scope_of)),
-            None if of_resource is None else of_resource.take(pa.array(resource_of)),
-        ]
-        found = [own, *shared] if column.place is Place.ANYWHERE else [shared[1], own]
-    present = [cells for cells in found if cells is not None]
-    if not present:
+    places: list[tuple[Attributes, npt.NDArray[np.int64] | None]] = [(spans, None)]
+    match column.place:
+        case Place.ANYWHERE:
+            places += [(scopes, scope_of), (resources, resource_of)]
+        case Place.RESOURCE_FIRST:
+            places.insert(0, (resources, resource_of))
+        case Place.SPAN:
+            pass
+    found: list[pa.Array] = []
+    for attributes, of_span in places:
+        selected = select(attributes, column)
+        if selected is None:
+            continue
+        cells, made_of = selected
+        if not found:
+            # What a less trusted place says may be overruled, so it stays in the map as well.
+            attributes.used[made_of] = True
+        found.append(cells if of_span is None else cells.take(pa.array(of_span)))
+    if not found:
         return pa.nulls(spans.size, SPANS.field(column.name).type)
-    return pc.coalesce(*present) if len(present) > 1 else present[0]
+    return pc.coalesce(*found) if len(found) > 1 else found[0]
 
 
 def _without_ui_sessions(
@@ -285,10 +292,10 @@ def _from_events(
         if column.name not in EVENT_COLUMNS:
             continue
         event_name, keys = EVENT_COLUMNS[column.name]
-        found = select(events, Column(column.name, keys, column.meaning))
-        events.used[:] = False
-        if found is None:
+        selected = select(events, Column(column.name, keys, column.meaning))
+        if selected is None:
             continue
+        found, _ = selected
         is_it = pc.and_(found.is_valid(), pc.equal(names, event_name))
         rows = np.flatnonzero(pc.fill_null(is_it, False).to_numpy(zero_copy_only=False))
         pick = np.full(size, -1, dtype=np.int64)
