@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import requests
+from drawn_pilots import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

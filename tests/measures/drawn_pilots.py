@@ -1,0 +1,163 @@
+"""A model over drawn requests: a test says what happened, the metric files run on it."""
+
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from analysis.engine import Model
+
+DAY_NS = 86_400 * 10**9
+FIRST_DAY = 20_000  # days since 1970: 2024-10-04
+BOUNDARIES = (
+    ("agent:loan", "model", "model:openai/gpt-4o", None),
+    ("agent:loan", "tool", "tool:score", None),
+    ("tool:score", "service", "http:score/v1", "score"),
+)
+
+
+def requests(
+    cohort: str,
+    *,
+    first_day: int,
+    days: int,
+    per_day: int,
+    factor: float = 1.0,
+    failed: float = 0.0,
+    drift: float = 1.0,
+    operation: str = "POST /chat",
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return drawn requests of one cohort: a row each, with the ms spent at each boundary."""
+    rng = np.random.default_rng([seed, first_day, days, per_day])
+    n = days * per_day
+    day = np.repeat(np.arange(days), per_day)
+    trend = np.where(day >= days / 2, drift, 1.0)
+    start = (FIRST_DAY + first_day + day) * DAY_NS + rng.integers(0, DAY_NS // 2, n)
+    drawn = {
+        "cohort": cohort,
+        "operation": operation,
+        "start_ns": start,
+        "is_failed": rng.random(n) < failed,
+        "own_ms": rng.lognormal(3, 0.3, n),
+        "unit": [f"{cohort}-{first_day}-{place // 2}" for place in range(n)],
+    }
+    for place, median in enumerate((600, 200, 120)):
+        drawn[f"ms_{place}"] = median * factor * trend * rng.lognormal(0, 0.4, n)
+    return pd.DataFrame(drawn)
+
+
+def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> Model:
+    """Write the relations of drawn requests to a file and return the model that reads it."""
+    width = len(BOUNDARIES) + 1
+    frame = frame.reset_index(drop=True)
+    node = np.arange(len(frame), dtype=np.int64) * width
+    ms = frame[[f"ms_{place}" for place in range(len(BOUNDARIES))]]
+    duration = frame["own_ms"] + ms.sum(axis=1)
+    common = {
+        "cohort": frame["cohort"],
+        "trace_no": np.arange(len(frame)),
+        "trace_id": [f"{place:032x}" for place in range(len(frame))],
+        "start_ns": frame["start_ns"],
+        "started_at": pd.to_datetime(frame["start_ns"], unit="ns"),
+        "day": pd.to_datetime(frame["start_ns"], unit="ns").dt.date,
+        "conversation_id": frame["unit"],
+        "unit_id": frame["unit"],
+        "pilot_variant": None,
+        "fault_id": None,
+        "weight": 1.0,
+    }
+    asked = pd.DataFrame(
+        common
+        | {
+            "request_id": node,
+            "operation": frame["operation"],
+            "duration_ms": duration,
+            "is_failed": frame["is_failed"],
+            "turn_index": 1,
+            "service": "planner",
+        }
+    )
+    calls, paths = (
+        [],
+        [
+            asked[["cohort", "request_id"]].assign(
+                node_id=node,
+                boundary_id=None,
+                kind=None,
+                self_ns=(frame["own_ms"] * 1e6).astype("int64"),
+            )
+        ],
+    )
+    for place, (caller, kind, callee, service) in enumerate(BOUNDARIES):
+        call = pd.DataFrame(
+            common
+            | {
+                "call_id": node + place + 1,
+                "boundary_id": f"{place:016x}",
+                "caller": caller,
+                "kind": kind,
+                "callee": callee,
+                "callee_service": service,
+                "owner_agent": "loan",
+                "owner_service": "planner",
+                "client_ms": ms[f"ms_{place}"],
+                "handoff_ms": 1.0,
+                "queue_ms": None,
+                "attempts": 1,
+                "is_error": frame["is_failed"] & (place == 1),
+                "input_tokens": 1,
+                "output_tokens": 1,
+                "cost_usd": 0.001 if kind == "model" else None,
+            }
+        )
+        calls.append(call)
+        paths.append(
+            call[["cohort", "boundary_id", "kind"]].assign(
+                request_id=node,
+                node_id=call["call_id"],
+                self_ns=(call["client_ms"] * 1e6).astype("int64"),
+            )
+        )
+    every = pd.concat(calls, ignore_index=True)
+    failing = every[every["is_error"]]
+    tables = {
+        "calls": every,
+        "requests": asked,
+        "critical_path": pd.concat(paths, ignore_index=True),
+        "failures": failing.assign(
+            failure_id=failing["call_id"],
+            request_id=failing["call_id"] - 2,
+            is_origin=True,
+            is_visible=True,
+            origin_weight=1.0,
+        ),
+        "nodes": asked[["cohort", "trace_no", "service"]].assign(
+            parent_state="root", service_version=frame["cohort"] + ".1"
+        ),
+        "accesses": accesses if accesses is not None else _accesses(every, "read"),
+    }
+    with duckdb.connect(str(path)) as connection:
+        for name, table in tables.items():
+            connection.register("drawn", table)
+            connection.execute(f"CREATE TABLE {name} AS FROM drawn")
+            connection.unregister("drawn")
+        connection.execute("ALTER TABLE accesses ALTER sensitivity TYPE VARCHAR[]")
+        connection.execute("CREATE TABLE groups AS SELECT call_id AS node_id, cohort FROM calls")
+    opened = duckdb.connect(":memory:")
+    opened.execute(f"ATTACH '{path}' AS model (READ_ONLY)")
+    return Model("drawn", path, opened)
+
+
+def _accesses(calls: pd.DataFrame, access: str) -> pd.DataFrame:
+    columns = ["cohort", "call_id", "trace_id", "kind", "started_at", "is_error", "pilot_variant"]
+    return calls.loc[calls["kind"] == "service", columns].assign(
+        agent="loan",
+        resource="postgresql.crm.customers",
+        access=access,
+        service="planner",
+        rows=1,
+        sensitivity=None,
+        is_sensitivity_inferred=False,
+    )
