@@ -232,7 +232,7 @@ def chart(figure: go.Figure, *, key: str, alt: str, is_fixed: bool = False) -> N
     st.plotly_chart(
         figure,
         theme="streamlit",
-        width="content" if is_fixed else "stretch",
+        width=int(figure.layout.width) if is_fixed else "stretch",
         config={"displayModeBar": False, "displaylogo": False},
         key=key,
         alt=alt,

@@ -287,6 +287,8 @@ def _granted(
     ]
     notes = []
     for agent, at in row_of.items():
+        if not sum(int(counts[grant][agent]) for grant, _ in parts if grant in counts):
+            continue  # the contract does not speak of this agent
         used, unseen, stray = (
             int(counts[grant][agent]) if grant in counts else 0
             for grant in ("granted", "unseen", "not granted")

@@ -117,6 +117,7 @@ def forest(frame: pd.DataFrame, palette: Palette, *, row: int = ROW) -> go.Figur
         "type": "scatter",
         "mode": "markers",
         "x": moved.clip(*span),
+        "cliponaxis": False,
         "y": list(range(len(frame))),
         "marker": {
             "symbol": ["triangle-right" if far > span[1] else "circle" for far in moved],

@@ -43,7 +43,7 @@ def page() -> None:
     parts.section(
         "Agent × resource",
         "R read, W write, D delete, X execute, always in the same place in the cell. The number is"
-        " calls. Filled grey: used; hollow: granted, not seen; orange: used without a grant; blue"
+        " calls. Grey: used; hollow: granted, not seen; orange: used without a grant; blue"
         " dot: new since the baseline. Tinted columns hold sensitive data.",
     )
     with st.container(key="matrix-scroll"):
@@ -66,7 +66,8 @@ def _facts(frame: pd.DataFrame) -> None:
     strays = frame[frame["grant"].astype(str) == "not granted"]
     new = frame[frame["is_new"].astype(bool)]
     sensitive = frame[frame["is_sensitive"].astype(bool)]
-    if int(grants.get("no contract", 0)):
+    unruled = int(grants.get("no contract", 0))
+    if unruled == len(frame):
         cells = [
             Fact("Accesses used", words.count(len(frame)), "agent × resource × operation", "was"),
             Fact("Grants", "no contract", "name one to judge what was allowed", "quiet"),
@@ -75,6 +76,7 @@ def _facts(frame: pd.DataFrame) -> None:
         cells = [
             Fact("Granted and used", words.count(used), "agent × resource × operation", "was"),
             Fact("Granted, not seen", words.count(unseen), "candidates to revoke", "plain"),
+            Fact("No rule", words.count(unruled), "used by agents without grants", "plain"),
             Fact(
                 "Used without a grant",
                 words.count(stray),

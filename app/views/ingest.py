@@ -15,6 +15,7 @@ from ingest.report import LoadReport, Progress
 from ingest.schema import COHORT_PATTERN
 
 _LAST = "last-ingest"
+_FIRST = ("ingested_at", "name", "cohort", "format", "bytes", "read", "kept", "duplicates")
 
 
 def page() -> None:
@@ -170,7 +171,7 @@ def _history(ledger: pd.DataFrame) -> None:
         ledger,
         hide_index=True,
         key="ledger",
-        column_order=[*(name for name in ledger.columns if name != "digest"), "digest"],
+        column_order=[*_FIRST, *(name for name in ledger.columns if name not in _FIRST)],
         alt="Every source that was read into the lake",
     )
     parts.export(ledger, "ledger")

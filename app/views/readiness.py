@@ -148,7 +148,7 @@ def _was(figure: Figure) -> str:
 
 
 def _interval(lower: float, upper: float, unit: str) -> str:
-    if not (_is_known(lower) or _is_known(upper)):
+    if unit == "traces" or not (_is_known(lower) or _is_known(upper)):
         return "all counted"
     if unit == "ms":
         return words.time_interval(lower, upper)
@@ -175,7 +175,7 @@ def _ranking(found: Readiness) -> None:
         )
         return
     shown = frame.head(_RANKED)
-    left, right = st.columns([1.95, 1])
+    left, right = st.columns([2.3, 1])
     with left:
         picked = st.dataframe(
             _ranked_table(shown),
@@ -187,7 +187,7 @@ def _ranking(found: Readiness) -> None:
             key="ranking",
             alt="Boundaries ranked by bad requests per 1,000",
             column_config={
-                "Boundary": st.column_config.TextColumn(width=270),
+                "Boundary": st.column_config.TextColumn(width=330),
                 **{
                     name: st.column_config.TextColumn(alignment="right")
                     for name in (
@@ -279,7 +279,7 @@ def _gates(gates: list[Gate]) -> None:
                 parts.chip(_TONES.get(str(gate.label), "quiet"), _result(str(gate.label))),
                 gate.name,
                 _value(gate.measured, gate.unit) if _is_known(gate.measured) else "–",
-                _interval(gate.lower, gate.upper, gate.unit),
+                _interval(gate.lower, gate.upper, gate.unit) if _is_known(gate.measured) else "–",
                 _required(gate),
                 gate.missing or "–",
                 parts.link(
