@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import duckdb
 import pandas as pd
@@ -65,6 +65,12 @@ class Model:
         """Whether there is no span at all."""
         with self.relations() as cursor:
             return not cursor.execute("SELECT 1 FROM nodes LIMIT 1").fetchall()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Let go of the model's file."""

@@ -105,6 +105,6 @@ def _naive(value: datetime) -> datetime:
 
 def _time(text: str) -> datetime | None:
     try:
-        return _naive(datetime.fromisoformat(text))
+        return _naive(datetime.fromisoformat(text)).replace(tzinfo=UTC)
     except ValueError:
         return None

@@ -93,7 +93,7 @@ merged AS (
             FILTER (members.part IN ('server', 'consumer'))                              AS callee_service,
         min(coalesce(spans.http_route, path_template(spans.url_path)))
             FILTER (members.type = 'http_server')                                        AS server_route,
-        count(DISTINCT members.service)                                                  AS services,
+        min(members.service) <> max(members.service)                                      AS has_services,
         max(spans.retry_count) FILTER (NOT members.type LIKE 'queue%')                   AS retry_count,
         min(members.fault_id)                                                            AS fault_id,
         min(spans.pilot_variant)                                                         AS pilot_variant,
@@ -231,7 +231,7 @@ crossings AS (
         AND (
             rep.kind IN ('CLIENT', 'PRODUCER')
             OR rep.is_across
-            OR merged.services > 1
+            OR merged.has_services
             OR rep.type IN ('model', 'embedding', 'reranker', 'retriever', 'tool', 'mcp_client', 'agent', 'workflow', 'guardrail', 'evaluator', 'memory', 'handoff')
             OR (rep.kind IN ('INTERNAL', 'UNSPECIFIED') AND rep.type IN ('db', 'cache', 'object_store', 'faas_client', 'queue_producer', 'queue_poll'))
         )
