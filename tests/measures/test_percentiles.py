@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from analysis import stats
@@ -89,7 +89,11 @@ def test_the_design_effect_is_the_slow_one(units, random, data):
     st.integers(1, 4000), st.sampled_from([0.5, 0.9, 0.95, 0.99, 0.999]), st.floats(0.001, 0.999)
 )
 def test_the_binomial_quantile_is_scipys(n, p, level):
-    assert stats.binomial_quantile(level, n, p) == scipy.stats.binom.ppf(level, n, p)
+    ours, theirs = stats.binomial_quantile(level, n, p), scipy.stats.binom.ppf(level, n, p)
+    # Where the level is hit exactly (a median of an odd n), rounding decides in either library.
+    assume(abs(scipy.stats.binom.cdf(min(ours, theirs), n, p) - level) > 1e-12)
+
+    assert ours == theirs
 
 
 @pytest.mark.parametrize(
