@@ -1,4 +1,4 @@
-"""One handoff is one call, whoever saw it, between the caller and the callee it was (BOUNDARIES.md)."""
+"""One handoff is one call, whoever saw it, between its caller and its callee (BOUNDARIES.md)."""
 
 import random
 
@@ -168,6 +168,17 @@ def test_health_checks_and_lost_parents_are_no_requests(ask):
         "ORDER BY parent_state",
         drawing,
     ) == [("/chat", "remote"), ("/chat", "root")]
+
+
+def test_a_program_that_passed_no_trace_on_is_no_user(ask):
+    drawing = """
+    http_server /orders 0..10 user_agent=python-httpx/0.28
+
+    http_server /chat 20..30 user_agent=python-httpx/0.28
+      agent a 21..29
+    """
+
+    assert ask("SELECT operation FROM requests", drawing) == [("/chat",)]
 
 
 def test_turns_count_from_one_within_a_conversation(ask):

@@ -90,6 +90,15 @@ SELECT
                     coalesce(spans.http_route, spans.url_path, ''),
                     '^/(health|ready|live)[^/]*(/|$)|^/metrics$|^/favicon\.ico$'
                 )
+                -- A program that asked without passing its trace on is a gap, not a user; what does
+                -- an agent's work counts whoever asked, a load generator too.
+                AND (
+                    working.root_id IS NOT NULL
+                    OR NOT regexp_matches(
+                        coalesce(spans.user_agent, ''),
+                        '(?i)^(python-httpx|python-requests|aiohttp|python/|okhttp|axios|node-fetch|go-http-client|grpc-|openai/|[a-z]+-ai/)'
+                    )
+                )
             )
             OR (tree.parent_state = 'root' AND tree.type IN ('agent', 'workflow'))
             OR (tree.parent_state = 'root' AND tree.type IN ('internal', 'step', 'prompt') AND working.root_id IS NOT NULL)
