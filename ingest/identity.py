@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,9 @@ def counts(raw: Sequence[object]) -> Integers:
     """Return counters and bit fields as int64, 0 where there is none."""
     if not any(raw):
         return np.zeros(len(raw), dtype=np.int64)
+    if all(value.__class__ is int for value in raw):
+        with suppress(OverflowError):
+            return np.maximum(np.array(raw, dtype=np.int64), 0)
     return np.array([_one_count(value) if value else 0 for value in raw], dtype=np.int64)
 
 

@@ -35,7 +35,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from ingest.errors import CohortError, LakeBusyError, LakeError
 from ingest.report import Reject, SourceReport
 from ingest.schema import COHORT_PATTERN, KEY, SPANS
-from ingest.staging import PIECE_ROWS, Staged
+from ingest.staging import PIECE_BYTES, PIECE_ROWS, Staged
 
 PARTITION = ("cohort", "day")
 ROW_GROUP_ROWS = 122_880
@@ -203,7 +203,8 @@ class Lake:
 
         def keep(part: pa.Table) -> None:
             waiting.append(part)
-            if sum(each.num_rows for each in waiting) >= PIECE_ROWS:
+            rows = sum(each.num_rows for each in waiting)
+            if rows >= PIECE_ROWS or sum(each.nbytes for each in waiting) >= PIECE_BYTES:
                 actions.extend(self._write_days(waiting, cohort))
                 waiting.clear()
 
