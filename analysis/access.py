@@ -46,7 +46,7 @@ def footprint(model: Model, contracts: Contracts | None, scope: Scope) -> pd.Dat
         marked = any(fnmatchcase(use["resource"], pattern) for pattern in patterns)
         rows.append(
             {
-                **use,
+                **{str(name): value for name, value in use.items()},
                 "sensitivity": [] if tags is None else [str(tag) for tag in tags],
                 "is_sensitive": marked or (tags is not None and len(tags) > 0),
                 "grant": str(_grant(grants, use["agent"], use["resource"], use["access"])),

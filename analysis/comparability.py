@@ -92,7 +92,8 @@ def windows(before: pd.DataFrame, after: pd.DataFrame) -> Windows:
 
 def days(frame: pd.DataFrame) -> "pd.Series[pd.Timestamp]":
     """Return the UTC day each row started on."""
-    return frame["started_at"].dt.floor("D")
+    floored: pd.Series[pd.Timestamp] = frame["started_at"].dt.floor("D")
+    return floored
 
 
 def mix_weights(before: pd.DataFrame, after: pd.DataFrame) -> tuple[stats.Floats, stats.Floats]:
