@@ -132,9 +132,9 @@ def footprint(scope: Scope) -> pd.DataFrame:
     return cast(pd.DataFrame, _answer("footprint", source(), scope))
 
 
-def comparison(scope: Scope) -> pilot.Comparison:
-    """Return the pilot before against after."""
-    return cast(pilot.Comparison, _answer("comparison", source(), scope))
+def comparison(scope: Scope, before: str | None, after: str | None) -> pilot.Comparison:
+    """Return one cohort against another; None leaves a side to the contract and the names."""
+    return cast(pilot.Comparison, _answer("comparison", source(), scope, (before, after)))
 
 
 def readiness(scope: Scope) -> risk.Readiness:
@@ -153,6 +153,7 @@ def _contracts(path: str, digest: str) -> Contracts:  # noqa: ARG001 - the diges
     return contract_files.load(Path(path))
 
 
+_Sides = tuple[str | None, str | None]
 _Answer = Callable[[Model, Contracts | None, Scope], Any]
 _ANSWERS: dict[str, _Answer] = {
     "boundaries": lambda model, _, scope: tails.by_boundary(model, scope),
@@ -160,15 +161,17 @@ _ANSWERS: dict[str, _Answer] = {
     "budgets": compliance.by_boundary,
     "promises": compliance.by_request,
     "footprint": access.footprint,
-    "comparison": lambda model, promised, scope: pilot.compare(model, promised, scope),
     "readiness": risk.readiness,
 }
 
 
 @st.cache_data(max_entries=200, show_spinner="Measuring …")
-def _answer(name: str, now: Source, scope: Scope) -> Any:
+def _answer(name: str, now: Source, scope: Scope, sides: _Sides = (None, None)) -> Any:
     model = _model(now)
     if name.startswith("metric:"):
         return model.ask(name.removeprefix("metric:"), scope)
     promised = _contracts(now.contracts, now.digest) if now.contracts else None
+    if name == "comparison":
+        before, after = sides
+        return pilot.compare(model, promised, scope, baseline=before, pilot=after)
     return _ANSWERS[name](model, promised, scope)

@@ -22,6 +22,7 @@ Tone = Literal["good", "breach", "warn", "now", "was", "quiet", "plain"]
 
 _STYLE = Path(__file__).with_name("static") / "style.css"
 _SIGNS = {"good": "✓", "breach": "✕", "warn": "!", "now": "•", "was": "•"}
+_LONG = 180  # characters; a reason beyond that is set smaller
 # A spreadsheet runs a cell that starts like this.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -186,13 +187,14 @@ def verdict(
 ) -> None:
     """Write the verdict card: the word, the reason in one sentence, what would change it."""
     items = "".join(f"<li>{escape(change)}</li>" for change in changes)
+    aside = f"<div><small>{escape(ask)}</small><ul>{items}</ul></div>" if changes else "<i></i>"
+    size = "reason long" if len(reason) > _LONG else "reason"
     _put(
         f'<div class="{tone}"><small>Verdict</small><div class="word">'
         f"<i>{_SIGNS.get(tone, '?')}</i><span>{escape(word)}</span></div>"
         f"<small>{escape(counts)}</small></div>"
-        f'<div><div class="reason">{escape(reason)}</div>'
-        f'<div class="more">{escape(more)}</div></div>'
-        f"<div><small>{escape(ask)}</small><ul>{items}</ul></div>",
+        f'<div><div class="{size}">{escape(reason)}</div>'
+        f'<div class="more">{escape(more)}</div></div>{aside}',
         "verdict",
     )
 

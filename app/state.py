@@ -8,10 +8,12 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from analysis.contracts import Cohorts
 from analysis.scope import Scope
 from app import serve
 
 _SCOPE = "scope"
+_BOTH = 2
 _KEYS = frozenset(field.name for field in fields(Scope))
 
 
@@ -104,6 +106,22 @@ def choose_cohort(cohorts: Sequence[str], *, preferred: str | None = None) -> st
             on_change=lambda: change(cohort=st.session_state["cohort-choice"]),
         )
     return chosen
+
+
+def choose_sides(cohorts: Sequence[str], named: Cohorts) -> tuple[str | None, str | None]:
+    """Return which cohorts are before and after, asking only where nothing names them."""
+    if (named.baseline and named.pilot) or len(cohorts) < _BOTH:
+        return named.baseline, named.pilot
+    left, right, _ = st.columns([1, 1, 2])
+    guess = named.baseline or next((name for name in cohorts if name == "before"), cohorts[0])
+    with left:
+        before = st.selectbox(
+            "Before", list(cohorts), index=cohorts.index(guess), key="before-side"
+        )
+    rest = [name for name in cohorts if name != before]
+    with right:
+        after = st.selectbox("After", rest, key="after-side")
+    return before, after
 
 
 def choose_boundary(names: dict[str, str], *, label: str = "Boundary") -> str | None:

@@ -47,7 +47,8 @@ def matrix(frame: pd.DataFrame, palette: Palette) -> go.Figure:
         is_new=("is_new", "max"),
         is_sensitive=("is_sensitive", "max"),
     )
-    agents = list(dict.fromkeys(frame["agent"].astype(str)))
+    busiest = frame.groupby("agent")["calls"].sum().sort_values(ascending=False, kind="stable")
+    agents = [str(name) for name in busiest.index]
     totals = frame.groupby("resource")["calls"].sum().sort_values(ascending=False)
     resources = [str(name) for name in totals.index]
     sensitive = set(frame.loc[frame["is_sensitive"].astype(bool), "resource"].astype(str))

@@ -35,12 +35,12 @@ def page() -> None:
         parts.empty_lake()
         return
     scope = state.scope_of(cohort=None, boundary=None)
-    found = data.comparison(scope)
     left, right = st.columns([5, 1], vertical_alignment="center")
     with left:
         parts.heading("Did the pilot help, and where?", parts.window_line(data.requests(scope)))
     with right:
         state.choose_window()
+    found = data.comparison(scope, *state.choose_sides(data.cohorts(), data.sides()))
     tone, word = _WORDS.get(str(found.label), ("quiet", str(found.label).capitalize()))
     parts.verdict(
         tone,

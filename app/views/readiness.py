@@ -44,8 +44,11 @@ def page() -> None:
         parts.empty_lake()
         return
     scope = state.scope_of(cohort=None, boundary=None)
-    found = data.readiness(scope)
     _head(data.requests(scope))
+    if data.sides().pilot is None:
+        # Nobody said which cohort is judged, so the reader does.
+        scope = state.scope_of(cohort=state.choose_cohort(data.cohorts()), boundary=None)
+    found = data.readiness(scope)
     _verdict(found)
     _figures(found.figures)
     _ranking(found)
@@ -174,7 +177,8 @@ def _ranking(found: Readiness) -> None:
             " or there are no user requests in it.",
         )
         return
-    shown = frame.head(_RANKED)
+    bad = frame[frame["bad_per_1000"] > 0]
+    shown = (frame if bad.empty else bad).head(_RANKED)
     left, right = st.columns([2.3, 1])
     with left:
         picked = st.dataframe(
@@ -270,7 +274,7 @@ def _gates(gates: list[Gate]) -> None:
             Column("Gate", "strong"),
             Column("Measured", "num"),
             Column("95 % interval", "num"),
-            Column("Required"),
+            Column("Required", "nowrap"),
             Column("What is missing", "muted"),
             Column("Evidence"),
         ],

@@ -165,3 +165,19 @@ def test_a_bad_cohort_name_is_refused_before_anything_is_read(name, shown, tmp_p
     assert not at.exception
     assert "That is no cohort name." in at.error[0].value
     assert not (tmp_path / "lake").exists()
+
+
+def test_two_cohorts_that_nothing_names_are_compared_as_the_reader_says(
+    shown, tmp_path, hostile_dump
+):
+    lake = tmp_path / "lake"
+    for cohort in ("after", "before"):
+        load([hostile_dump], lake, cohort=cohort)
+    shown(lake)
+    at = drawn("pilot")
+
+    assert not at.exception
+    assert [(box.label, box.value) for box in at.selectbox][:2] == [
+        ("Before", "before"),
+        ("After", "after"),
+    ]
