@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 import pandas as pd
 
-from analysis import phrases, stats
+from analysis import stats, words
 
 DAY = pd.Timedelta(days=1)
 # Under a day from first to last request, days cannot serve as units; two are the least.
@@ -147,12 +147,12 @@ def mix(before: pd.DataFrame, after: pd.DataFrame) -> Check:
     missing = max(was[~was.index.isin(now.index)].sum(), now[~now.index.isin(was.index)].sum())
     distance = _distance(was, now)
     if missing > MIX_MISSING:
-        detail = f"{phrases.percent(missing)} of requests are of operations only one side has."
+        detail = f"{words.percent(missing)} of requests are of operations only one side has."
         return Check("mix of operations", ok=False, detail=detail)
     if distance > MIX_DISTANCE:
-        detail = f"Shares differ by {phrases.percent(distance)}; standardised to the baseline's."
+        detail = f"Shares differ by {words.percent(distance)}; standardised to the baseline's."
         return Check("mix of operations", ok=None, detail=detail)
-    detail = f"Shares of operations differ by {phrases.percent(distance)} in all."
+    detail = f"Shares of operations differ by {words.percent(distance)} in all."
     return Check("mix of operations", ok=True, detail=detail)
 
 
@@ -207,7 +207,7 @@ def _calendar(before: pd.DataFrame, after: pd.DataFrame) -> list[Check]:
         Check(
             "same weekdays",
             ok=distance <= WEEKDAY_DISTANCE,
-            detail=f"Shares of weekdays differ by {phrases.percent(distance)} in all.",
+            detail=f"Shares of weekdays differ by {words.percent(distance)} in all.",
         ),
     ]
 
@@ -268,8 +268,8 @@ def _coverage(coverage: pd.DataFrame, baseline: str, pilot: str) -> Check:
         traces = int(rows["traces"].sum())
         shares.append(int(rows["complete_traces"].sum()) / traces if traces else 0.0)
     detail = (
-        f"Traces without missing spans: {phrases.percent(shares[0])} before, "
-        f"{phrases.percent(shares[1])} after."
+        f"Traces without missing spans: {words.percent(shares[0])} before, "
+        f"{words.percent(shares[1])} after."
     )
     return Check("coverage", ok=min(shares) >= COVERAGE, detail=detail)
 

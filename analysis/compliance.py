@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import pandas as pd
 
-from analysis import phrases, stats
+from analysis import stats, words
 from analysis.contracts import DEFAULT_QUANTILE, Contracts, Rule, sides
 from analysis.engine import Model
 from analysis.scope import Scope
@@ -171,26 +171,26 @@ def judge(tail: stats.Estimate, budget_ms: float | None) -> Label:
 def _reason(
     label: Label, tail: stats.Estimate, kept: stats.Estimate, p: float, budget_ms: float | None
 ) -> str:
-    name = phrases.quantile(p)
+    name = words.quantile(p)
     if budget_ms is None:
         return "No rule of the contract sets a budget for this boundary."
-    measured = f"{name} is {phrases.ms(tail.value)} {phrases.ms_interval(tail.lower, tail.upper)}"
-    promised = f"the budget of {phrases.ms(budget_ms)}"
+    measured = f"{name} is {words.time(tail.value)} {words.time_interval(tail.lower, tail.upper)}"
+    promised = f"the budget of {words.time(budget_ms)}"
     if label is Label.KEPT:
         return f"{measured}, within {promised}."
     if label is Label.BROKEN:
-        over = phrases.percent(1 - kept.value)
-        return f"{measured}, above {promised}; {over} of {phrases.count(tail.n)} calls were over."
+        over = words.percent(1 - kept.value)
+        return f"{measured}, above {promised}; {over} of {words.count(tail.n)} calls were over."
     if tail.is_bounded:
         needed = stats.n_to_decide(kept, p, level=stats.LEVEL)
         more = (
-            f"about {phrases.count(needed)} calls would settle it"
+            f"about {words.count(needed)} calls would settle it"
             if math.isfinite(needed)
             else "it sits on the limit"
         )
         return f"{measured} holds {promised}; {more}."
     return (
-        f"{name} has no interval from {phrases.count(tail.n)} calls in {tail.units} units; "
+        f"{name} has no interval from {words.count(tail.n)} calls in {tail.units} units; "
         f"{stats.least_n(p)} independent ones are the least."
     )
 

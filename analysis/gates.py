@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import pandas as pd
 
-from analysis import compliance, phrases, pilot, stats
+from analysis import compliance, pilot, stats, words
 from analysis.access import Granted, footprint
 from analysis.contracts import Contracts
 from analysis.engine import Model
@@ -113,25 +113,25 @@ def _missing(measured: stats.Estimate, required: float, noun: str) -> str:
         return f"No {noun} in this scope."
     needed = stats.n_to_decide(measured, required)
     if not math.isfinite(needed):
-        return f"Measured exactly at the limit with {phrases.count(measured.n)} {noun}."
+        return f"Measured exactly at the limit with {words.count(measured.n)} {noun}."
     more = max(needed - measured.n, 1)
     if more > HOPELESS * measured.n:
         return f"Too close to the limit to be settled by {noun} like these."
-    return f"About {phrases.count(more)} more {noun} like these would settle it."
+    return f"About {words.count(more)} more {noun} like these would settle it."
 
 
 def _said(gate: Gate) -> str:
     if gate.unit == "traces":
-        return f"broken in at least {phrases.count(gate.measured)} traces ({gate.missing})"
+        return f"broken in at least {words.count(gate.measured)} traces ({gate.missing})"
     if gate.unit == "change":
-        interval = phrases.change_interval(1 + gate.lower, 1 + gate.upper)
+        interval = words.change_interval(1 + gate.lower, 1 + gate.upper)
         return (
-            f"{phrases.percent(gate.measured)} {interval}, "
-            f"at most {phrases.percent(gate.required)} allowed"
+            f"{words.percent(gate.measured)} {interval}, "
+            f"at most {words.percent(gate.required)} allowed"
         )
     return (
-        f"{phrases.percent(gate.measured)} {phrases.percent_interval(gate.lower, gate.upper)}, "
-        f"{phrases.percent(gate.required)} required"
+        f"{words.percent(gate.measured)} {words.percent_interval(gate.lower, gate.upper)}, "
+        f"{words.percent(gate.required)} required"
     )
 
 
@@ -233,7 +233,7 @@ def _containment(model: Model, scope: Scope, required: float, gates: int) -> Gat
 
 def _slower(compared: pilot.Comparison, required: float, gates: int) -> Gate:
     """Return the gate on the headline's rise; 0.05 is a rise of 5 %."""
-    name = f"No slower than before ({phrases.quantile(compared.quantile)})"
+    name = f"No slower than before ({words.quantile(compared.quantile)})"
     if compared.headline is None or compared.is_refused:
         return _open_gate(name, required, compared.reason, "pilot", "change")
     lower, upper = compared.headline.interval(stats.ONE_SIDED)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from analysis import phrases, stats
+from analysis import stats, words
 from analysis.comparability import (
     Check,
     Design,
@@ -195,26 +195,26 @@ def placebo(before: pd.DataFrame, window: Windows, p: float) -> Check:
         return Check(name, ok=None, detail="The baseline is too short to be split in halves.")
     first, second = (_sample(half, window) for half in halves)
     moved = change(first, second, p, window, margin=1.0)
-    said = f"{phrases.quantile(p)} of the baseline's second half"
+    said = f"{words.quantile(p)} of the baseline's second half"
     if math.isnan(moved.lower) or math.isnan(moved.upper):
         return Check(name, ok=None, detail=f"{said} has no interval against the first.")
-    interval = phrases.change_interval(moved.lower, moved.upper)
+    interval = words.change_interval(moved.lower, moved.upper)
     if moved.lower > 1 or moved.upper < 1:
         detail = (
-            f"The baseline drifts: {said} {phrases.moved(moved.ratio)} {interval} against its "
+            f"The baseline drifts: {said} {words.moved(moved.ratio)} {interval} against its "
             "first, so a difference to the pilot may be time alone."
         )
         return Check(name, ok=False, detail=detail)
-    return Check(name, ok=True, detail=f"{said} {phrases.moved(moved.ratio)} {interval}: no drift.")
+    return Check(name, ok=True, detail=f"{said} {words.moved(moved.ratio)} {interval}: no drift.")
 
 
 def explain(moved: Change, window: Windows, margin: float) -> str:
     """Return one sentence that says what a change is and how far it is known."""
-    name = phrases.quantile(moved.quantile)
+    name = words.quantile(moved.quantile)
     if moved.label is Verdict.NOT_ENOUGH:
         return _open(moved, window, name)
-    interval = phrases.change_interval(moved.lower, moved.upper)
-    said = f"{name} {phrases.moved(moved.ratio)} {interval}"
+    interval = words.change_interval(moved.lower, moved.upper)
+    said = f"{name} {words.moved(moved.ratio)} {interval}"
     if moved.label is Verdict.PROVEN:
         return f"{said}, proven at least 10\u202f%."
     if moved.label is Verdict.FASTER:
@@ -223,7 +223,7 @@ def explain(moved: Change, window: Windows, margin: float) -> str:
             return f"{said}; {days} days a side are too few to call it proven."
         return f"{said}: faster, at least 10\u202f% not proven."
     if moved.label is Verdict.NO_WORSE:
-        return f"{said}: a rise beyond {phrases.percent(margin - 1)} is ruled out."
+        return f"{said}: a rise beyond {words.percent(margin - 1)} is ruled out."
     return f"{said}: slower."
 
 
@@ -231,21 +231,21 @@ def _open(moved: Change, window: Windows, name: str) -> str:
     have = min(moved.before.n, moved.after.n)
     if math.isnan(moved.ratio):
         return f"{name} cannot be compared: one side has no calls."
-    said = f"{name} {phrases.moved(moved.ratio)}"
+    said = f"{name} {words.moved(moved.ratio)}"
     if not (math.isfinite(moved.lower) and math.isfinite(moved.upper)):
         units = min(moved.before.units, moved.after.units)
         return (
-            f"{said}, without an interval: {phrases.count(have)} calls in {units} units of a "
+            f"{said}, without an interval: {words.count(have)} calls in {units} units of a "
             f"{window.unit} are too few."
         )
-    said += f" {phrases.change_interval(moved.lower, moved.upper)}, which settles nothing"
+    said += f" {words.change_interval(moved.lower, moved.upper)}, which settles nothing"
     if not math.isfinite(moved.n_needed):
         return f"{said}."
-    need = f"about {phrases.count(moved.n_needed)} a side would show a drop of 10\u202f%"
+    need = f"about {words.count(moved.n_needed)} a side would show a drop of 10\u202f%"
     if window.design is Design.SEQUENTIAL and window.before_days:
         days = math.ceil(moved.n_needed / moved.before.n * window.before_days)
-        need += f" ({phrases.count(days)} days at this traffic)"
-    return f"{said}: {need}, {phrases.count(have)} are there."
+        need += f" ({words.count(days)} days at this traffic)"
+    return f"{said}: {need}, {words.count(have)} are there."
 
 
 def _interval(

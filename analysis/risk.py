@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from analysis import compliance, phrases, pilot, stats, tails
+from analysis import compliance, pilot, stats, tails, words
 from analysis.attribution import attribute, per_1000
 from analysis.comparability import days
 from analysis.contracts import DEFAULT_QUANTILE, Contracts, sides
@@ -160,7 +160,7 @@ def _figures(model: Model, contracts: Contracts | None, scope: Scope) -> list[Fi
         )
 
     return [
-        figure(f"End-to-end {phrases.quantile(p)}", 0, partial(_tail, p=p), "ms"),
+        figure(f"End-to-end {words.quantile(p)}", 0, partial(_tail, p=p), "ms"),
         figure("Calls over budget", 1, _share_over, "ratio"),
         figure("Requests that failed", 0, _share_failed, "ratio"),
         figure("Traces without missing spans", 2, _share_complete, "ratio", "higher"),

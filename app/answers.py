@@ -9,11 +9,10 @@ from typing import Any
 import orjson
 import pandas as pd
 
-from analysis import access, compliance, contracts, engine, pilot, risk, summary, tails
+from analysis import access, compliance, contracts, engine, pilot, risk, summary, tails, words
 from analysis.contracts import Contracts
 from analysis.engine import Model
 from analysis.scope import Scope
-from app import words
 from app.terminal import clean, table
 from ingest import load
 from ingest.errors import LakeError

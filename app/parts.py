@@ -16,7 +16,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from app import charts, serve, words
+from analysis import words
+from app import charts, serve
 
 Tone = Literal["good", "breach", "warn", "now", "was", "quiet", "plain"]
 

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from app import words
+from analysis import words
 from app.charts.palette import Palette, axis, fade, figure, note, safe
 
 ROW = 58
@@ -166,7 +166,7 @@ def _header(name: str, palette: Palette, *, is_sensitive: bool) -> str:
 def split(name: str) -> tuple[str, str]:
     """Return a resource's family and leaf: `postgresql.crm.customers` is crm and customers."""
     kind, _, rest = name.partition(":")
-    path = [part for part in (rest or kind).replace("/", ".").split(".") if part]
+    path = [part for part in (rest.split("/") if rest else kind.split(".")) if part]
     leaf = path[-1] if path else name
     # A placeholder alone tells nothing: scores/{id} does.
     if leaf.startswith("{") and len(path) > 1:

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from app import words
+from analysis import words
 from app.charts.palette import Palette, axis, fade, figure, note, rows, safe
 
 ROW = 34

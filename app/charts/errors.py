@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from app import words
+from analysis import words
 from app.charts.palette import Palette, fade, figure, note, safe
 
 _HALF = 0.5  # an edge over which more than half escapes is marked

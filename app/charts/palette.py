@@ -6,7 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from app import words
+from analysis import words
 
 LONGEST_LABEL = 46
 _FONT = 13

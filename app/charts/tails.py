@@ -6,13 +6,15 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app import words
+from analysis import words
 from app.charts.palette import Palette, axis, fade, figure, note, safe, time_axis
 
 _BIN = 1.02  # neighbouring bins of the `tail_bins` question are 2 % apart
 _LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 # A level is drawn where at least this many calls lie beyond it: fewer are single stragglers.
 _BEYOND = 3
+_TIGHT = 1.15  # lines closer than this share one height for a label
+_FEW_DAYS = 8
 
 
 def _slower(bins: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, int]:
@@ -47,7 +49,7 @@ def tail(frame: pd.DataFrame, palette: Palette, *, budget_ms: float | None = Non
         keep = slower >= min(_BEYOND / total, 0.5)
         if not keep.any():
             keep = slower >= 0
-        x, y = edges[keep], np.maximum(slower[keep], 1e-7)
+        x, y = edges[keep], np.maximum(slower[keep], 0.5 / total)
         colour = palette.cohort(cohort, position=place)
         data.append(
             {
@@ -308,6 +310,8 @@ def daily(frame: pd.DataFrame, palette: Palette, *, budget_ms: float | None = No
                 }
             )
             last = float(side[column].iloc[-1])
+            is_tight = float(side["p95_ms"].iloc[-1]) < last * _TIGHT
+            shift_px = -14 if name == "p50" and is_tight else 0
             if last > 0:
                 notes.append(
                     note(
@@ -316,14 +320,16 @@ def daily(frame: pd.DataFrame, palette: Palette, *, budget_ms: float | None = No
                         math.log10(last),
                         f"{safe(cohort)} {name}",
                         # A line that ends before the others would write over their start.
+                        # Nor may p50 write over p95 where both are one call.
                         **(
-                            {"xanchor": "left", "xshift": 7}
+                            {"xanchor": "left", "xshift": 7, "yshift": shift_px}
                             if side["day"].iloc[-1] == newest
                             else {"xanchor": "right", "yshift": 14}
                         ),
                         font={"color": colour, "size": 12},
                     )
                 )
+    days = [pd.Timestamp(day).isoformat() for day in sorted(frame["day"].unique())]
     values = [float(v) for v in pd.concat([frame["p50_ms"], frame["p95_ms"]]).dropna() if v > 0]
     edges = [*values, *([budget_ms] if budget_ms else [])] or [1.0, 10.0]
     shapes = []
@@ -346,7 +352,12 @@ def daily(frame: pd.DataFrame, palette: Palette, *, budget_ms: float | None = No
         palette,
         height=340,
         margin={"l": 8, "r": 96, "t": 28, "b": 40, "pad": 4},
-        xaxis=axis(palette, type="date", tickformat="%-d %b", nticks=8, hoverformat="%-d %b %Y"),
+        xaxis=axis(
+            palette,
+            type="date",
+            tickformat="%-d %b",
+            **({"nticks": 8} if len(days) > _FEW_DAYS else {"tickvals": days}),
+        ),
         yaxis=time_axis(palette, min(edges), max(edges)),
         shapes=shapes,
         annotations=notes,

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 
-from app import words
+from analysis import words
 from app.charts.palette import Palette, axis, fade, figure, note, rows, safe, time_axis
 
 ROW = 34  # px, the height of a row in the tables these figures stand beside

@@ -3,7 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from app import charts, data, parts, state, words
+from analysis import words
+from app import charts, data, parts, state
 from app.parts import Column, Fact, Markup
 
 METHOD = (
@@ -85,7 +86,9 @@ def _facts(frame: pd.DataFrame) -> None:
             ),
         ]
     cells += [
-        Fact("New since baseline", words.count(len(new)), "never seen before the pilot", "now"),
+        Fact("New since baseline", words.count(len(new)), "never seen before the pilot", "now")
+        if data.sides().baseline
+        else Fact("New since baseline", "–", "no baseline in this lake", "plain"),
         Fact(
             "On sensitive data",
             words.count(len(sensitive)),
@@ -102,6 +105,13 @@ def _creep(frame: pd.DataFrame) -> None:
         "What an agent did to a resource that it never did in the baseline, or did without a grant;"
         " newest first.",
     )
+    if data.sides().baseline is None:
+        parts.nothing_yet(
+            "There is no baseline to compare with.",
+            what_to_do="Read the traces from before the pilot into the cohort baseline, or name the"
+            " cohort in the contract: what is new shows only against what was.",
+        )
+        return
     strays = frame[frame["is_new"].astype(bool) | (frame["grant"].astype(str) == "not granted")]
     if strays.empty:
         parts.nothing_yet(

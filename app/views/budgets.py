@@ -5,7 +5,8 @@ from pathlib import PurePath
 import pandas as pd
 import streamlit as st
 
-from app import charts, data, parts, state, words
+from analysis import words
+from app import charts, data, parts, state
 from app.parts import Column, Fact, Markup, Tone
 
 _LABELS: dict[str, tuple[Tone, str]] = {

@@ -3,7 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from app import charts, data, parts, state, words
+from analysis import words
+from app import charts, data, parts, state
 from app.parts import Column, Fact
 
 METHOD = (

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import data, parts, serve, words
+from analysis import words
+from app import data, parts, serve
 from app.parts import Column, Fact
 from ingest.errors import OrchriskError
 from ingest.load import load

@@ -1,12 +1,15 @@
 """Did the pilot help, and where?"""
 
 import math
+from collections.abc import Hashable
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from analysis import words
 from analysis.pilot import Comparison
-from app import charts, data, parts, state, words
+from app import charts, data, parts, state
 from app.parts import Column, Fact, Tone
 
 _WORDS: dict[str, tuple[Tone, str]] = {
@@ -49,7 +52,7 @@ def page() -> None:
         reason=found.reason,
         more="The bar is a fall of 10 to 15 % in the tail of whole requests.",
         changes=_wanted(found),
-        ask="What would settle it" if tone == "quiet" else "Whole requests",
+        ask="Whole requests",
     )
     if found.end_to_end.empty:
         _one_side()
@@ -76,9 +79,13 @@ def _one_side() -> None:
 
 def _wanted(found: Comparison) -> list[str]:
     return [
-        f"{_level(row['quantile'])}: {words.change(row['ratio'])}, {row['label']}"
+        f"{_level(row['quantile'])}: {_said(row)}, {row['label']}"
         for row in found.end_to_end.to_dict("records")
     ]
+
+
+def _said(row: dict[Hashable, Any]) -> str:
+    return words.change(row["ratio"]) if math.isfinite(row["ratio_upper"]) else words.TOO_FEW
 
 
 def _level(quantile: float) -> str:

@@ -5,9 +5,10 @@ import math
 import pandas as pd
 import streamlit as st
 
+from analysis import words
 from analysis.gates import Gate
 from analysis.risk import Figure, Readiness
-from app import charts, data, parts, state, words
+from app import charts, data, parts, state
 from app.parts import Column, Tone
 
 _TONES: dict[str, Tone] = {

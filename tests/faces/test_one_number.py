@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from nbclient import NotebookClient
 from streamlit.testing.v1 import AppTest
 
-from analysis import contracts, engine, risk, tails
+from analysis import contracts, engine, risk, tails, words
 from analysis.scope import Scope
-from app import cli, words
+from app import cli
 
 ROOT = Path(__file__).parents[2]
 MAIN = ROOT / "app" / "main.py"

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import sample_data
-from analysis import contracts, engine, phrases, summary
+from analysis import contracts, engine, summary
 from analysis.scope import Scope
 from ingest.load import load
 
@@ -64,21 +64,3 @@ def test_plain_data_keeps_meaning_and_drops_types():
         "flag": True,
         "tags": ["a"],
     }
-
-
-@pytest.mark.parametrize(
-    ("told", "expected"),
-    [
-        (phrases.ms(231.4), "231\u202fms"),
-        (phrases.ms(1514), "1.51\u202fs"),
-        (phrases.percent(0.0312), "3.12\u202f%"),
-        (phrases.percent(0.99996), "99.99\u202f%"),
-        (phrases.moved(0.69), "fell 31\u202f%"),
-        (phrases.moved(1.0001), "did not move"),
-        (phrases.change_interval(0.63, 1.04), "[−37 – +4\u202f%]"),
-        (phrases.change_interval(0.63, float("nan")), "[−37 – none\u202f%]"),
-        (phrases.quantile(0.999), "p99.9"),
-    ],
-)
-def test_figures_in_reasons_read_as_people_say_them(told, expected):
-    assert told == expected

@@ -1,12 +1,13 @@
 """Figures as people read them: three significant digits, a unit, an interval, or "too few".
 
-Shared by pages and commands, so that one number reads the same wherever it stands.
+Reasons, pages and commands all say a number through here, so that it reads the same everywhere.
 """
 
 import math
 
 NARROW = "\u202f"  # narrow no-break space before a unit
 TOO_FEW = "too few"
+NO_INTERVAL = "[no interval]"
 
 # From ms to the unit a person would say, largest first.
 _TIME_UNITS = ((60_000.0, "min"), (1_000.0, "s"), (1.0, "ms"), (0.001, "µs"))
@@ -14,10 +15,8 @@ _TIME_UNITS = ((60_000.0, "min"), (1_000.0, "s"), (1.0, "ms"), (0.001, "µs"))
 
 def digits(value: float | None, *, significant: int = 3) -> str:
     """Return a number with three significant digits and thousands separators, or an en dash."""
-    if value is None or math.isnan(value):
+    if value is None or not math.isfinite(value):
         return "–"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
     if value == 0:
         return "0"
     magnitude = math.floor(math.log10(abs(value)))
@@ -30,7 +29,7 @@ def digits(value: float | None, *, significant: int = 3) -> str:
 
 def count(value: float | None) -> str:
     """Return a whole number with thousands separators, or an en dash."""
-    if value is None or math.isnan(value):
+    if value is None or not math.isfinite(value):
         return "–"
     return f"{round(value):,}".replace("-", "−")
 
@@ -58,7 +57,7 @@ def time_interval(lower_ms: float, upper_ms: float, *, like_ms: float | None = N
     """
     known = [bound for bound in (lower_ms, upper_ms) if not math.isnan(bound)]
     if not known:
-        return "[no interval]"
+        return NO_INTERVAL
     size, unit = _time_unit(max(known) if like_ms is None else like_ms)
     lower, upper = (
         "none" if math.isnan(bound) else digits(bound / size) for bound in (lower_ms, upper_ms)
@@ -72,19 +71,23 @@ def percent(ratio: float | None) -> str:
         return "–"
     # 99.97 % must not be rounded into a perfect score.
     if 0.999 <= ratio < 1:
-        return f"{math.floor(ratio * 1e6) / 1e4:.4g}{NARROW}%"
+        return f"{min(math.floor(ratio * 1e6) / 1e4, 99.9999):.6g}{NARROW}%"
     return f"{digits(ratio * 100)}{NARROW}%"
 
 
 def percent_interval(lower: float, upper: float) -> str:
     """Return an interval of ratios as percentages: `[1.02 – 1.31 %]`."""
-    if math.isnan(lower) and math.isnan(upper):
-        return "[no interval]"
-    low, high = (
-        "none" if math.isnan(bound) else percent(bound).removesuffix(f"{NARROW}%")
-        for bound in (lower, upper)
-    )
-    return f"[{low} – {high}{NARROW}%]"
+    return _interval(percent(lower), percent(upper))
+
+
+def _interval(lower: str, upper: str) -> str:
+    """Return an interval of percentages; an end that is not known reads "none"."""
+    if lower == upper == "–":
+        return NO_INTERVAL
+    if upper == "–":
+        return f"[{lower} – none]"
+    low = "none" if lower == "–" else lower.removesuffix(f"{NARROW}%")
+    return f"[{low} – {upper}]"
 
 
 def change(ratio: float | None) -> str:
@@ -98,11 +101,20 @@ def change(ratio: float | None) -> str:
 
 def change_interval(lower: float, upper: float) -> str:
     """Return an interval of ratios after/before as signed changes: `[−24.1 – −3.02 %]`."""
-    low, high = (
-        "none" if math.isnan(bound) else change(bound).removesuffix(f"{NARROW}%")
-        for bound in (lower, upper)
-    )
-    return f"[{low} – {high}{NARROW}%]"
+    return _interval(change(lower), change(upper))
+
+
+def moved(ratio: float) -> str:
+    """Return a ratio after/before as a change in words: fell 31 %, rose 4 %, did not move."""
+    percents = abs(ratio - 1) * 100
+    if round(percents, 1) == 0:
+        return "did not move"
+    return f"{'fell' if ratio < 1 else 'rose'} {percents:.2g}{NARROW}%"
+
+
+def quantile(p: float) -> str:
+    """Return the name of a quantile: p95, p99.9."""
+    return f"p{p * 100:.4g}"
 
 
 def is_said(grade: str | None, upper: float | None) -> bool:
