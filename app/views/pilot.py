@@ -97,7 +97,7 @@ def _whole(frame: pd.DataFrame) -> None:
         [
             Fact(
                 f"Whole requests, {_level(row['quantile'])}",
-                words.change(row["ratio"]) if math.isfinite(row["ratio_upper"]) else words.TOO_FEW,
+                _said(row),
                 f"{words.time(row['before_ms'])} → {words.time(row['after_ms'])}"
                 + (
                     f"  {words.change_interval(row['ratio_lower'], row['ratio_upper'])}"

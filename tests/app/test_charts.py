@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import charts
+from app.charts.access import split
 from app.charts.errors import layers
 from app.charts.palette import safe
 
@@ -278,3 +279,24 @@ def test_the_matrix_counts_used_of_granted_and_strays():
 
     assert " 1 of 2" in said
     assert "+1" in said
+
+
+@pytest.mark.parametrize(
+    ("resource", "parts"),
+    [
+        ("postgresql.crm.customers", ("crm", "customers")),
+        ("http:credit-score/v1/scores/{id}", ("credit-score", "scores/{id}")),
+        ("http:127.0.0.1/orders", ("127.0.0.1", "orders")),
+        ("tool:crm_lookup", ("tool", "crm_lookup")),
+        ("outbox", ("outbox", "outbox")),
+    ],
+)
+def test_a_column_is_named_by_family_and_leaf(resource, parts):
+    assert split(resource) == parts
+
+
+def test_the_tail_of_one_call_is_one_point_within_the_frame():
+    frame = pd.DataFrame({"cohort": ["pilot"], "bin_ms": [10.0], "calls": [1]})
+    made = charts.tail(frame, charts.LIGHT)
+
+    assert list(made.data[0].y) == [0.5]
