@@ -41,10 +41,13 @@ _REQUEST_COLUMNS = [
 ]
 
 
-def by_boundary(model: Model, contracts: Contracts | None, scope: Scope) -> pd.DataFrame:
+def by_boundary(
+    model: Model, contracts: Contracts | None, scope: Scope, *, level: float = stats.LEVEL
+) -> pd.DataFrame:
     """Return every boundary of the judged cohort against its budget.
 
-    The judged cohort is the scope's, else the contract's pilot. Broken ones come first.
+    The judged cohort is the scope's, else the contract's pilot. Broken ones come first. `level` is
+    the two-sided confidence that kept and broken are said with.
     """
     scope = judged(model, contracts, scope)
     facts = model.ask("boundaries", scope)
@@ -56,7 +59,7 @@ def by_boundary(model: Model, contracts: Contracts | None, scope: Scope) -> pd.D
         rule = rules.get(fact["boundary_id"])
         calls = samples.iloc[groups[fact["cohort"], fact["boundary_id"]]]
         names = ("cohort", "boundary_id", "boundary", "caller", "kind", "callee")
-        rows.append({name: fact[name] for name in names} | _against(calls, rule, contracts))
+        rows.append({name: fact[name] for name in names} | _against(calls, rule, contracts, level))
     frame = pd.DataFrame(rows, columns=_COLUMNS)
     order = frame["label"].map({str(label): place for place, label in enumerate(_WORST_FIRST)})
     return (
@@ -135,14 +138,14 @@ def rules_of(model: Model, contracts: Contracts | None, scope: Scope) -> dict[st
 
 
 def _against(
-    calls: pd.DataFrame, rule: Rule | None, contracts: Contracts | None
+    calls: pd.DataFrame, rule: Rule | None, contracts: Contracts | None, level: float
 ) -> dict[str, object]:
     """Return the measured tail of one boundary's calls, and what that says of its budget."""
     p = rule.quantile if rule else contracts.sla.quantile if contracts else DEFAULT_QUANTILE
     budget_ms = rule.budget_ms if rule else None
     sample = stats.sample(calls["client_ms"], stats.codes(calls["unit_id"]), calls["weight"])
-    tail = stats.percentile(sample, p)
-    kept = within(calls, "client_ms", budget_ms)
+    tail = stats.percentile(sample, p, level=level)
+    kept = within(calls, "client_ms", budget_ms, level=level)
     label = judge(tail, budget_ms)
     return {
         "rule": rule.match if rule else None,

@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis import compliance, pilot, stats, words
 from analysis.access import Granted, footprint
+from analysis.compliance import Label
 from analysis.contracts import Contracts
 from analysis.engine import Model
 from analysis.scope import Scope
@@ -60,6 +61,7 @@ class Gate:
     unit: str
     missing: str
     page: str
+    better: str = "higher"  # the good side of the limit
 
 
 def verdict(gates: list[Gate]) -> tuple[Answer, str]:
@@ -67,8 +69,7 @@ def verdict(gates: list[Gate]) -> tuple[Answer, str]:
     failing = [gate for gate in gates if gate.label == Result.FAILED]
     unknown = [gate for gate in gates if gate.label == Result.NOT_ENOUGH]
     if failing:
-        worst = "; ".join(f"{gate.name} is {_said(gate)}" for gate in failing)
-        return Answer.NOT_READY, f"{worst}."
+        return Answer.NOT_READY, "; ".join(_said(gate) for gate in failing) + "."
     if unknown or not gates:
         names = "; ".join(f"{gate.name}: {gate.missing}" for gate in unknown)
         return Answer.NOT_ENOUGH, f"{len(unknown)} of {len(gates)} gates are open. {names}"
@@ -104,7 +105,16 @@ def share_gate(
     label = Result.PASSED if is_good else Result.FAILED if is_bad else Result.NOT_ENOUGH
     missing = "" if label is not Result.NOT_ENOUGH else _missing(good, required, noun)
     return Gate(
-        name, str(label), good.value, good.lower, good.upper, required, "ratio", missing, page
+        name,
+        str(label),
+        good.value,
+        good.lower,
+        good.upper,
+        required,
+        "ratio",
+        missing,
+        page,
+        better,
     )
 
 
@@ -121,18 +131,20 @@ def _missing(measured: stats.Estimate, required: float, noun: str) -> str:
 
 
 def _said(gate: Gate) -> str:
+    """Return what is wrong at a failing gate."""
+    measured = words.measured(gate.measured, gate.unit)
     if gate.unit == "traces":
-        return f"broken in at least {words.count(gate.measured)} traces ({gate.missing})"
-    if gate.unit == "change":
-        interval = words.change_interval(1 + gate.lower, 1 + gate.upper)
+        return f"Accesses beyond the grants in at least {measured} traces ({gate.missing})"
+    if gate.unit == "boundaries":
+        broken = words.count(gate.required - gate.measured)
         return (
-            f"{words.percent(gate.measured)} {interval}, "
-            f"at most {words.percent(gate.required)} allowed"
+            f"{broken} of {words.count(gate.required)} boundaries with a latency budget "
+            f"break it ({gate.missing})"
         )
-    return (
-        f"{words.percent(gate.measured)} {words.percent_interval(gate.lower, gate.upper)}, "
-        f"{words.percent(gate.required)} required"
-    )
+    interval = words.measured_interval(gate.lower, gate.upper, gate.unit)
+    limit = words.measured(gate.required, gate.unit)
+    side = "at least" if gate.better == "higher" else "at most"
+    return f"{gate.name}: {measured} {interval}, {side} {limit} required"
 
 
 def judge(
@@ -140,7 +152,9 @@ def judge(
 ) -> list[Gate]:
     """Return every gate of a scope with one cohort; one without data is not enough evidence."""
     limits = {**DEFAULTS, **_own_limits(contracts)}
-    total = len(DEFAULTS) + 1 + len(set(limits) - set(DEFAULTS))
+    budgets = compliance.rules_of(model, contracts, scope)
+    is_budgeted = any(rule.budget_ms is not None for rule in budgets.values())
+    total = len(DEFAULTS) + 1 + len(set(limits) - set(DEFAULTS)) + is_budgeted
     requests = model.ask("request_latencies", scope)
     sla_ms = contracts.sla.limit_ms if contracts else None
     budget_ms = contracts.downstream_budget_ms if contracts else None
@@ -173,6 +187,7 @@ def judge(
         ),
         share("Requests within the SLA", "duration_ms", sla_ms, "within_sla"),
         share("Requests within the downstream budget", "downstream_ms", budget_ms, "downstream"),
+        *([_budgets(model, contracts, scope, total)] if is_budgeted else []),
         _containment(model, scope, limits["containment"], total),
         _slower(compared, limits["slower"], total),
         _coverage(model, scope, limits["coverage"], total),
@@ -199,8 +214,47 @@ def _own_limits(contracts: Contracts | None) -> dict[str, float]:
 
 
 def _open_gate(name: str, required: float, missing: str, page: str, unit: str = "ratio") -> Gate:
+    better = "higher" if unit == "ratio" else "lower"
     return Gate(
-        name, str(Result.NOT_ENOUGH), math.nan, math.nan, math.nan, required, unit, missing, page
+        name,
+        str(Result.NOT_ENOUGH),
+        math.nan,
+        math.nan,
+        math.nan,
+        required,
+        unit,
+        missing,
+        page,
+        better,
+    )
+
+
+def _budgets(model: Model, contracts: Contracts | None, scope: Scope, gates: int) -> Gate:
+    """Return the gate on latency budgets: every boundary that has one keeps it.
+
+    All must be kept, so each is passed at the usual risk; any may be broken, so the risk of a
+    false alarm is shared among them.
+    """
+    frame = compliance.by_boundary(model, contracts, scope, level=stats.ONE_SIDED)
+    frame = frame[frame["budget_ms"].notna()]
+    strict = compliance.by_boundary(
+        model, contracts, scope, level=1 - 2 * FALSE_ALARM / (gates * len(frame))
+    )
+    broken = list(strict.loc[strict["label"] == Label.BROKEN, "boundary"])
+    unkept = frame[frame["label"] != Label.KEPT]
+    label = Result.FAILED if broken else Result.NOT_ENOUGH if len(unkept) else Result.PASSED
+    missing = ", ".join(broken) or " ".join(unkept["reason"])
+    kept = len(frame) - (len(broken) if broken else len(unkept))
+    return Gate(
+        "Boundaries within their latency budget",
+        str(label),
+        float(kept),
+        math.nan,
+        math.nan,
+        float(len(frame)),
+        "boundaries",
+        missing,
+        "budgets",
     )
 
 
@@ -248,7 +302,16 @@ def _slower(compared: pilot.Comparison, required: float, gates: int) -> Gate:
     )
     missing = compared.reason if label is Result.NOT_ENOUGH else ""
     return Gate(
-        name, str(label), measured, lower - 1, upper - 1, required, "change", missing, "pilot"
+        name,
+        str(label),
+        measured,
+        lower - 1,
+        upper - 1,
+        required,
+        "change",
+        missing,
+        "pilot",
+        "lower",
     )
 
 
@@ -277,7 +340,9 @@ def _undeclared(model: Model, contracts: Contracts | None, scope: Scope) -> Gate
         seen = float(broken["traces"].max())
         uses = [f"{use.agent} {use.access} {use.resource}" for use in broken.itertuples()]
         named = "; ".join(uses[:NAMED_USES]) + ("; ..." if len(uses) > NAMED_USES else "")
-        return Gate(name, str(Result.FAILED), seen, seen, math.nan, 0, "traces", named, "access")
+        return Gate(
+            name, str(Result.FAILED), seen, seen, math.nan, 0, "traces", named, "access", "lower"
+        )
     if traces == 0 or not (used["grant"] == Granted.GRANTED).any():
         return _open_gate(name, 0, "No access was seen in this scope.", "access", "traces")
     bound = stats.binomial_bounds(0, traces)[1]
@@ -285,7 +350,7 @@ def _undeclared(model: Model, contracts: Contracts | None, scope: Scope) -> Gate
     is_enough = traces >= least
     missing = "" if is_enough else f"None in {traces} traces; {least} without one would settle it."
     label = Result.PASSED if is_enough else Result.NOT_ENOUGH
-    return Gate(name, str(label), 0.0, 0.0, bound * traces, 0, "traces", missing, "access")
+    return Gate(name, str(label), 0.0, 0.0, bound * traces, 0, "traces", missing, "access", "lower")
 
 
 def _escape(

@@ -135,9 +135,7 @@ def share(estimate: float, lower: float, upper: float) -> str:
 
 
 def measured(value: float, unit: str) -> str:
-    """Return a figure in its unit: ms, ratio, change (0.05 is +5 %), usd, else a plain number."""
-    if value is None or math.isnan(value):
-        return "–"
+    """Return a figure in its unit: ms, ratio, change (0.05 is +5 %), usd, else a count."""
     if unit == "ms":
         return time(value)
     if unit == "ratio":
@@ -146,7 +144,7 @@ def measured(value: float, unit: str) -> str:
         return change(1 + value)
     if unit == "usd":
         return f"${digits(value)}"
-    return digits(value)
+    return count(value)
 
 
 def measured_interval(lower: float, upper: float, unit: str) -> str:
@@ -159,5 +157,5 @@ def measured_interval(lower: float, upper: float, unit: str) -> str:
         return percent_interval(lower, upper)
     if unit == "change":
         return change_interval(1 + lower, 1 + upper)
-    low, high = ("none" if math.isnan(end) else digits(end) for end in (lower, upper))
+    low, high = ("none" if math.isnan(end) else count(end) for end in (lower, upper))
     return f"[{low} – {high}]"

@@ -1,5 +1,6 @@
 """What each command answers: the data, the text a person reads, and the exit code."""
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from sample_data import simulate
 YES, NO, COULD_NOT_TELL = 0, 1, 2
 # Rows of a list that a terminal shows; `--json` has them all.
 TOP = 20
+SHOWN_PATH = 40
 
 _EXIT = {
     "proven": YES,
@@ -192,9 +194,7 @@ def _listed(
         return "  nothing in this scope"
     headers, sides, cells = zip(*columns, strict=True)
     rows = [[cell(row) for cell in cells] for row in frame.head(TOP).itertuples(index=False)]
-    shown = table(headers, rows, right="".join(sides))
-    hidden = len(frame) - TOP
-    return f"{shown}\n… and {hidden} more (--json has them all)" if hidden > 0 else shown
+    return "\n".join([table(headers, rows, right="".join(sides)), *_more(len(frame))])
 
 
 def _tail_of(quantile: str) -> Callable[[Any], str]:
@@ -328,8 +328,11 @@ def _verdict(readiness: Any) -> str:
                 gate.label,
                 gate.name,
                 words.measured(gate.measured, gate.unit),
-                words.measured_interval(gate.lower, gate.upper, gate.unit),
-                words.measured(gate.required, gate.unit),
+                "–"
+                if math.isnan(gate.measured)
+                else words.measured_interval(gate.lower, gate.upper, gate.unit),
+                f"{'≥' if gate.better == 'higher' else '≤'} "
+                f"{words.measured(gate.required, gate.unit)}",
                 gate.missing,
             )
             for gate in readiness.gates
@@ -377,29 +380,42 @@ def _budgets(frame: pd.DataFrame) -> str:
 def _balance_sheet(report: LoadReport) -> str:
     rows = [
         (
-            source.name,
+            _tail_of_path(source.name),
             source.format,
             "already in the lake" if source.already else words.count(source.read),
             words.count(source.kept),
             words.count(source.duplicates),
             words.count(source.rejected),
         )
-        for source in report.sources
+        for source in report.sources[:TOP]
     ]
     lines = [
-        table(("source", "format", "read", "kept", "duplicate", "rejected"), rows, right="llrrrr")
-    ]
-    lines.append(
+        table(("source", "format", "read", "kept", "duplicate", "rejected"), rows, right="llrrrr"),
+        *_more(len(report.sources)),
         f"{words.count(report.read)} read = {words.count(report.kept)} kept + "
-        f"{words.count(report.duplicates)} duplicate + {words.count(report.rejected)} rejected"
-    )
+        f"{words.count(report.duplicates)} duplicate + {words.count(report.rejected)} rejected",
+    ]
     reasons = [
-        (source.name, words.count(reason.count), reason.reason, reason.place, reason.mend)
+        (
+            _tail_of_path(source.name),
+            words.count(reason.count),
+            reason.reason,
+            reason.place,
+            reason.mend,
+        )
         for source in report.sources
         for reason in source.reasons
     ]
     if reasons:
-        lines.append(
-            "\n" + table(("source", "count", "why", "where", "what to do"), reasons, right="lr")
-        )
+        headers = ("source", "count", "why", "where", "what to do")
+        lines += ["", table(headers, reasons[:TOP], right="lr"), *_more(len(reasons))]
     return "\n".join(lines)
+
+
+def _more(rows: int) -> list[str]:
+    return [f"… and {rows - TOP} more (--json has them all)"] if rows > TOP else []
+
+
+def _tail_of_path(name: str) -> str:
+    """Return the end of a path, which tells files of one folder apart."""
+    return name if len(name) <= SHOWN_PATH else "…" + name[1 - SHOWN_PATH :]

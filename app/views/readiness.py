@@ -1,6 +1,7 @@
 """Go or no-go, and what blocks it."""
 
 import math
+from typing import Literal
 
 import pandas as pd
 import streamlit as st
@@ -27,7 +28,6 @@ _PAGES = {
     "access": "Data access",
     "ingest": "Ingest",
 }
-_CEILING = 0.5  # a share required below one half is a ceiling, above it a floor
 _RANKED = 12  # rows drawn; the rest is in the CSV
 
 METHOD = (
@@ -107,9 +107,9 @@ def _figures(figures: list[Figure]) -> None:
             trend = [value for value in figure.trend if _is_known(value)]
             st.metric(
                 figure.name,
-                _value(figure.value, figure.unit) if is_said else words.TOO_FEW,
+                words.measured(figure.value, figure.unit) if is_said else words.TOO_FEW,
                 delta=_moved(figure),
-                delta_color="inverse" if figure.better == "lower" else "normal",
+                delta_color=_tone(figure),
                 delta_description=_was(figure),
                 border=True,
                 chart_data=trend if len(trend) > 1 else None,
@@ -117,16 +117,11 @@ def _figures(figures: list[Figure]) -> None:
             )
 
 
-def _value(value: float, unit: str) -> str:
-    if unit == "ms":
-        return words.time(value)
-    if unit in ("ratio", "%"):
-        return words.percent(value)
-    if unit == "change":
-        return words.change(1 + value)
-    if unit == "usd":
-        return f"${words.digits(value)}"
-    return words.digits(value)
+def _tone(figure: Figure) -> Literal["normal", "inverse", "off"]:
+    """Return how a change is coloured: not at all where the interval still holds the old value."""
+    if figure.lower <= figure.was <= figure.upper:
+        return "off"
+    return "inverse" if figure.better == "lower" else "normal"
 
 
 def _is_known(value: float | None) -> bool:
@@ -145,23 +140,10 @@ def _moved(figure: Figure) -> str | None:
 def _was(figure: Figure) -> str:
     said = []
     if _is_known(figure.upper):
-        said.append(_interval(figure.lower, figure.upper, figure.unit))
+        said.append(words.measured_interval(figure.lower, figure.upper, figure.unit))
     if _is_known(figure.was):
-        said.append(f"was {_value(figure.was, figure.unit)}")
+        said.append(f"was {words.measured(figure.was, figure.unit)}")
     return ", ".join(said) or f"n = {words.count(figure.n)}"
-
-
-def _interval(lower: float, upper: float, unit: str) -> str:
-    if unit == "traces" or not (_is_known(lower) or _is_known(upper)):
-        return "all counted"
-    if unit == "ms":
-        return words.time_interval(lower, upper)
-    if unit in ("ratio", "%"):
-        return words.percent_interval(lower, upper)
-    if unit == "change":
-        return words.change_interval(1 + lower, 1 + upper)
-    low, high = ("none" if not _is_known(end) else words.digits(end) for end in (lower, upper))
-    return f"[{low} – {high}]"
 
 
 def _ranking(found: Readiness) -> None:
@@ -283,8 +265,10 @@ def _gates(gates: list[Gate]) -> None:
             (
                 parts.chip(_TONES.get(str(gate.label), "quiet"), _result(str(gate.label))),
                 gate.name,
-                _value(gate.measured, gate.unit) if _is_known(gate.measured) else "–",
-                _interval(gate.lower, gate.upper, gate.unit) if _is_known(gate.measured) else "–",
+                words.measured(gate.measured, gate.unit) if _is_known(gate.measured) else "–",
+                words.measured_interval(gate.lower, gate.upper, gate.unit)
+                if _is_known(gate.measured)
+                else "–",
                 _required(gate),
                 gate.missing or "–",
                 parts.link(
@@ -301,12 +285,8 @@ def _gates(gates: list[Gate]) -> None:
 def _required(gate: Gate) -> str:
     if not gate.required:
         return "none"
-    said = _value(gate.required, gate.unit)
-    return (
-        f"at most {said}"
-        if gate.unit == "change" or gate.required < _CEILING
-        else f"at least {said}"
-    )
+    side = "at least" if gate.better == "higher" else "at most"
+    return f"{side} {words.measured(gate.required, gate.unit)}"
 
 
 def _result(label: str) -> str:
