@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,13 @@ access:
  - {agent: loan, allow: ["postgresql.crm.*: read"], sensitive: ["postgresql.crm.customers"]}
  - {agent: loan, allow: ["s3.*: read"]}
 """
+)
+
+
+# The same promises with budgets that the drawn pilots keep.
+ROOMY = replace(
+    CONTRACT,
+    boundaries=tuple(replace(rule, budget_ms=10 * rule.budget_ms) for rule in CONTRACT.boundaries),
 )
 
 
@@ -290,8 +298,25 @@ def test_a_use_beyond_the_grants_fails_its_gate_and_names_itself(model_of):
     assert "loan write postgresql.crm.customers" in answer.reason
 
 
-def test_a_good_pilot_without_a_fault_test_is_not_ready_yet(two_weeks):
+def test_one_broken_latency_budget_makes_a_pilot_not_ready_and_is_named(two_weeks):
     answer = risk.readiness(two_weeks, CONTRACT, Scope())
+    (found,) = (gate for gate in answer.gates if gate.unit == "boundaries")
+
+    assert (found.label, found.measured, found.required) == ("fail", 2, 3)
+    assert answer.label == "not ready"
+    assert answer.reason.startswith("1 of 3 boundaries with a latency budget break it (tool:score")
+
+
+def test_without_a_latency_budget_there_is_no_gate_for_it(two_weeks):
+    free = replace(CONTRACT, boundaries=())
+
+    assert "boundaries" not in {
+        gate.unit for gate in risk.readiness(two_weeks, free, Scope()).gates
+    }
+
+
+def test_a_good_pilot_without_a_fault_test_is_not_ready_yet(two_weeks):
+    answer = risk.readiness(two_weeks, ROOMY, Scope())
 
     labels = {gate.name: gate.label for gate in answer.gates}
     assert labels.pop("Faults contained in fault tests") == "not enough evidence"
