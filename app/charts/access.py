@@ -49,8 +49,13 @@ def matrix(frame: pd.DataFrame, palette: Palette) -> go.Figure:
     )
     busiest = frame.groupby("agent")["calls"].sum().sort_values(ascending=False, kind="stable")
     agents = [str(name) for name in busiest.index]
-    totals = frame.groupby("resource")["calls"].sum().sort_values(ascending=False)
-    resources = [str(name) for name in totals.index]
+    # What needs a look stands where a narrow screen still shows it.
+    looks = frame.assign(stray=frame["grant"] == "not granted").groupby("resource", sort=True)
+    columns = looks[["stray", "is_new", "is_sensitive", "calls"]].agg(
+        {"stray": "max", "is_new": "max", "is_sensitive": "max", "calls": "sum"}
+    )
+    columns = columns.sort_values(list(columns.columns), ascending=False, kind="stable")
+    resources = [str(name) for name in columns.index]
     sensitive = set(frame.loc[frame["is_sensitive"].astype(bool), "resource"].astype(str))
     row_of = {name: at for at, name in enumerate(agents)}
     column_of = {name: at for at, name in enumerate(resources)}

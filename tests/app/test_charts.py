@@ -300,3 +300,10 @@ def test_the_tail_of_one_call_is_one_point_within_the_frame():
     made = charts.tail(frame, charts.LIGHT)
 
     assert list(made.data[0].y) == [0.5]
+
+
+def test_a_column_used_without_a_grant_stands_first():
+    made = charts.matrix(touched(["planner", "mail"]), charts.LIGHT)
+    heads = [note for note in made.layout.annotations if note.y == 0 and note.xref != "x2"]
+
+    assert "cards" in min(heads, key=lambda note: note.x).text
