@@ -1,5 +1,6 @@
 """The command `orchrisk`: data on stdout, talk on stderr, exit 0 yes, 1 no, 2 could not tell."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -7,18 +8,27 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
 
 from analysis.scope import Scope
-from app import answers, serve
+from app import serve
 from ingest.errors import OrchriskError
+
+if TYPE_CHECKING:
+    from app.answers import Answer
 
 LAKE = "lake"
 YES, NO, COULD_NOT_TELL = 0, 1, 2
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def _answers() -> ModuleType:
+    # Pandas, SciPy and DuckDB take a second to import, which `--help` need not wait for.
+    return importlib.import_module("app.answers")
 
 
 def _say(text: str) -> None:
@@ -69,7 +79,7 @@ def scope_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return scoped
 
 
-def _print(answer: answers.Answer, *, as_json: bool) -> None:
+def _print(answer: "Answer", *, as_json: bool) -> None:
     click.echo(
         orjson.dumps(answer.data, option=orjson.OPT_INDENT_2).decode() if as_json else answer.text
     )
@@ -117,7 +127,7 @@ def ingest(
     Example:
       orchrisk ingest traces/*.jsonl.gz --lake lake --cohort baseline
     """
-    answer = answers.ingest(
+    answer = _answers().ingest(
         dumps, lake, cohort=cohort, keep_content=keep_content, progress=_progress()
     )
     _print(answer, as_json=as_json)
@@ -149,7 +159,7 @@ def profile(*, lake: Path, contracts: Path | None, scope: Any, as_json: bool) ->
     Example:
       orchrisk profile --lake lake --cohort pilot
     """
-    _print(answers.profile(lake, contracts, scope), as_json=as_json)
+    _print(_answers().profile(lake, contracts, scope), as_json=as_json)
 
 
 @main.command(context_settings=CONTEXT)
@@ -177,7 +187,7 @@ def compare(
     Example:
       orchrisk compare --lake lake --baseline baseline --pilot pilot
     """
-    answer = answers.compare(lake, contracts, scope, baseline=baseline, pilot_cohort=pilot)
+    answer = _answers().compare(lake, contracts, scope, baseline=baseline, pilot_cohort=pilot)
     _print(answer, as_json=as_json)
     sys.exit(answer.exit_code)
 
@@ -196,7 +206,7 @@ def check(*, lake: Path, contracts: Path | None, scope: Any, as_json: bool) -> N
     Example:
       orchrisk check --lake lake --contracts contracts.yaml
     """
-    answer = answers.check(lake, contracts, scope)
+    answer = _answers().check(lake, contracts, scope)
     _print(answer, as_json=as_json)
     sys.exit(answer.exit_code)
 
@@ -242,6 +252,6 @@ def demo(*, folder: Path, requests: int | None, port: int, is_served: bool) -> N
     Example:
       orchrisk demo demo --no-serve
     """
-    lake, contracts = answers.demo(folder, requests=requests, say=_say, show=partial(click.echo))
+    lake, contracts = _answers().demo(folder, requests=requests, say=_say, show=partial(click.echo))
     if is_served:
         sys.exit(_serve(lake, contracts, address="127.0.0.1", port=port))
