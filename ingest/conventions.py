@@ -180,6 +180,7 @@ COLUMNS: tuple[Column, ...] = (
             "ai.telemetry.functionId",
             "langsmith.trace.name",
         ),
+        place=_SPAN,
         missing=_UNKNOWN,
     ),
     Column("agent_id", ("gen_ai.agent.id",), place=_SPAN),

@@ -136,6 +136,15 @@ def test_a_resource_says_the_service_and_a_span_everything_else(tmp_path: Path) 
     assert row["attributes"]["resource.tenant.id"] == "resource"
 
 
+def test_a_resource_cannot_make_every_span_an_agent(tmp_path: Path) -> None:
+    # Elastic's agents write their own name as `agent.name` of the resource.
+    (row,) = ingested(
+        tmp_path, Span(), resource={"agent.name": "otlp", "gen_ai.agent.id": "otlp/1"}
+    )
+    assert (row["agent_name"], row["agent_id"]) == (None, None)
+    assert row["attributes"]["resource.agent.name"] == "otlp"
+
+
 def test_a_browser_s_session_is_no_conversation(tmp_path: Path) -> None:
     (row,) = ingested(
         tmp_path,
