@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 CALLS = "SELECT caller, kind, callee FROM calls ORDER BY start_ns, call_id"
 
 
@@ -179,6 +181,78 @@ def test_a_program_that_passed_no_trace_on_is_no_user(ask):
     """
 
     assert ask("SELECT operation FROM requests", drawing) == [("/chat",)]
+
+
+def test_what_a_program_inside_calls_is_no_request_when_the_call_is_not_seen(ask):
+    drawing = """
+    agent a 0..100
+      http_client crm 10..90
+        http_server /orders 20..80 service_name=crm
+
+    agent a 200..300
+      http_client crm 210..290
+        http_server /orders 220..280 service_name=crm
+
+    http_server /orders 400..410 service_name=crm
+
+    http_server /refunds 500..510 service_name=crm
+
+    http_server /orders 600..610 service_name=shop
+    """
+
+    assert ask("SELECT operation, service FROM requests ORDER BY start_ns", drawing) == [
+        ("agent:a", "app"),
+        ("agent:a", "app"),
+        ("/refunds", "crm"),
+        ("/orders", "shop"),
+    ]
+    assert ask("SELECT (start_ns // 1000000) % 1000 FROM nodes WHERE is_cut", drawing) == [(400,)]
+
+
+def test_what_browsers_call_are_requests_with_and_without_their_trace(ask):
+    drawing = """
+    ui page 0..100 sdk_language=webjs
+      http_client shop 10..90 sdk_language=webjs service_name=page
+        http_server /chat 20..80 service_name=shop is_parent_remote=true
+
+    http_server /chat 200..210 service_name=shop
+    """
+
+    assert ask("SELECT operation FROM requests ORDER BY start_ns", drawing) == [
+        ("page",),
+        ("/chat",),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("drawing", "coverage"),
+    [
+        ("agent a 0..9", (1, 1, 0, 0)),
+        ("agent a 0..9 parent=nowhere", (1, 0, 1, 0)),
+        ("http_client crm 0..9", (1, 0, 0, 1)),
+        ("db orders 0..9", (1, 0, 0, 1)),
+        ("queue_producer mails 0..9", (1, 0, 0, 1)),
+        ("http_client crm 0..9 sdk_language=webjs", (1, 1, 0, 0)),
+        ("mcp_control ping 0..9", (1, 1, 0, 0)),
+        ("http_server /orders 0..9 user_agent=python-httpx/0.28", (1, 0, 0, 1)),
+        ("http_server /orders 0..9 user_agent=Mozilla/5.0", (1, 1, 0, 0)),
+        ("queue_consumer mails 0..9", (1, 1, 0, 0)),
+        (
+            "agent a 0..9\n  queue_producer m 1..2 id=m\n\nqueue_consumer m 3..9 links=m",
+            (2, 2, 0, 0),
+        ),
+        (
+            "agent a 0..9\n  queue_producer m 1..2 id=m\n\nqueue_consumer m 3..9 links=m\n\n"
+            "queue_consumer m 10..19",
+            (3, 2, 0, 1),
+        ),
+        ("http_client a 0..9 id=a trace=t\n\ndb b 0..9 parent=b trace=t", (1, 0, 1, 1)),
+    ],
+)
+def test_a_trace_begun_in_the_middle_is_not_complete(model, drawing, coverage):
+    (row,) = model(drawing).ask("trace_coverage").itertuples(index=False)
+
+    assert tuple(row[1:]) == coverage
 
 
 def test_turns_count_from_one_within_a_conversation(ask):

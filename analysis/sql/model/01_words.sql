@@ -41,6 +41,14 @@ CREATE OR REPLACE TEMP MACRO path_template(path) AS
         '/'
     );
 
+-- What a server is asked for: GET /orders/{id}, or the span's own name.
+CREATE OR REPLACE TEMP MACRO operation_name(type, method, route, path, name) AS
+    CASE
+        WHEN type = 'http_server'
+        THEN concat_ws(' ', method, coalesce(route, path_template(path), plain_name(name)))
+        ELSE coalesce(plain_name(name), '?')
+    END;
+
 -- crm://customers/3 -> crm://customers/{id}
 CREATE OR REPLACE TEMP MACRO uri_template(uri) AS
     regexp_extract(uri, '^[^:]*://[^/]*')

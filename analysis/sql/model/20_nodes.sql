@@ -10,13 +10,6 @@ conversations AS (
         CASE WHEN count(DISTINCT conversation_id) = 1 THEN min(conversation_id) END  AS conversation_id
     FROM spans
     GROUP BY trace_no
-),
-
--- fragments that do an agent's work, whatever their root is called
-working AS (
-    SELECT DISTINCT root_id
-    FROM tree
-    WHERE type IN ('agent', 'workflow', 'model')
 )
 
 SELECT
@@ -81,28 +74,28 @@ SELECT
         )
     END                                                              AS label,
     -- A parent that was lost is a hole in the trace; a parent elsewhere is a client we cannot see.
-    (tree.parent_state IN ('root', 'remote') OR (tree.parent_state = 'missing' AND spans.is_parent_remote IS NULL))
+    (
+        tree.parent_state IN ('root', 'remote')
+        OR (tree.parent_state = 'missing' AND spans.is_parent_remote IS NULL)
+    )
         AND NOT tree.is_cyclic
         AND (
             (
                 tree.type IN ('http_server', 'rpc_server', 'ui')
+                AND lost.node_id IS NULL
                 AND NOT regexp_matches(
                     coalesce(spans.http_route, spans.url_path, ''),
                     '^/(health|ready|live)[^/]*(/|$)|^/metrics$|^/favicon\.ico$'
                 )
-                -- A program that asked without passing its trace on is a gap, not a user; what does
-                -- an agent's work counts whoever asked, a load generator too.
-                AND (
-                    working.root_id IS NOT NULL
-                    OR NOT regexp_matches(
-                        coalesce(spans.user_agent, ''),
-                        '(?i)^(python-httpx|python-requests|aiohttp|python/|okhttp|axios|node-fetch|go-http-client|grpc-|openai/|[a-z]+-ai/)'
-                    )
-                )
             )
             OR (tree.parent_state = 'root' AND tree.type IN ('agent', 'workflow'))
-            OR (tree.parent_state = 'root' AND tree.type IN ('internal', 'step', 'prompt') AND working.root_id IS NOT NULL)
+            OR (
+                tree.parent_state = 'root'
+                AND tree.type IN ('internal', 'step', 'prompt')
+                AND working.root_id IS NOT NULL
+            )
         )                                                            AS is_user_facing,
+    lost.node_id IS NOT NULL                                         AS is_cut,
     coalesce(conversations.conversation_id, tree.conversation_id)    AS conversation_id,
     states.is_error,
     states.error_class,
@@ -128,4 +121,6 @@ INNER JOIN conversations
     ON conversations.trace_no = spans.trace_no
 LEFT JOIN working
     ON working.root_id = spans.node_id
+LEFT JOIN lost
+    ON lost.node_id = spans.node_id
 ORDER BY spans.node_id;

@@ -32,8 +32,7 @@ entries AS (
         conversing.root_id IS NOT NULL                                          AS is_conversing,
         CASE
             WHEN nodes.type IN ('agent', 'workflow') THEN 'agent:' || coalesce(nodes.label, '?')
-            WHEN nodes.type = 'http_server' THEN concat_ws(' ', spans.http_method, coalesce(spans.http_route, path_template(spans.url_path), plain_name(nodes.name)))
-            ELSE coalesce(plain_name(nodes.name), '?')
+            ELSE operation_name(nodes.type, spans.http_method, spans.http_route, spans.url_path, nodes.name)
         END                                                                     AS operation
     FROM nodes
     INNER JOIN spans
