@@ -161,6 +161,24 @@ def test_codes_count_before_names(ask, column, expected):
     assert ask("SELECT error_class FROM nodes", f"tool t 0..1 ! {column}") == [(expected,)]
 
 
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        # Numbers are masked, so the status code in the text is lost.
+        ("Error code: ? - The server had an error while processing your request", "server_error"),
+        ("? Internal Server Error", "server_error"),
+        ("Server error ? for url ?", "server_error"),
+        ("server disconnected without an error", "unavailable"),
+        ("This server has no words", "unknown"),
+    ],
+)
+def test_words_count_where_there_is_no_code(drawn, build, query, message, expected):
+    (row,) = drawn("model m 0..1 ! exception_type=vendor.APIError")
+    row["exception_message"] = message
+
+    assert query(build([row]), "SELECT error_class FROM nodes") == [(expected,)]
+
+
 @st.composite
 def trees(draw):
     """(parent, failed) of up to 15 spans, the request first; callees and times all differ."""

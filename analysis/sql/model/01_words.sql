@@ -157,7 +157,9 @@ CREATE OR REPLACE TEMP MACRO named_class(raw) AS
         WHEN regexp_matches(raw, '(?i)validation|schema|jsondecode|parse|serializ|badrequesterror|-32700|-32602') THEN 'contract'
         WHEN regexp_matches(raw, '(?i)connect|unavailable|\bdns|econn|remoteprotocol|brokenpipe|sslerror|circuitbreaker|operationalerror') THEN 'unavailable'
         WHEN regexp_matches(raw, '(?i)tool_error|tool_?exception|tool_?execution|toolerror') THEN 'tool_error'
-        WHEN regexp_matches(raw, '(?i)internal|servererror|apistatuserror|-32603') THEN 'server_error'
+        -- OpenAI's words for a 500; its number is masked.
+        WHEN regexp_matches(raw, '(?i)internal|server[ _]?error|server had an error|apistatuserror|-32603')
+        THEN 'server_error'
         WHEN regexp_matches(raw, '(?i)notimplemented|unimplemented|-32601') THEN 'unimplemented'
         WHEN regexp_matches(raw, '(?i)keyerror|typeerror|attributeerror|indexerror|nameerror|zerodivision|assertionerror') THEN 'code_error'
     END;
