@@ -56,6 +56,41 @@ def test_two_answers_are_two_model_calls(ask):
     ]
 
 
+def test_a_model_call_without_an_answer_goes_with_those_that_were_answered(ask):
+    drawing = """
+    agent a 0..100
+      model gpt 10..20 ! provider=openai
+      model gpt 30..40 provider=openai response_model=gpt-2026
+      model big 50..55 ! provider=openai
+      model big 55..60 provider=openai response_model=big-1
+      model big 60..70 provider=openai response_model=big-2
+      model gpt 80..90 ! provider=groq
+      model gpt 91..95 ! provider=openai response_model=gpt
+    """
+
+    assert ask("SELECT callee FROM calls ORDER BY start_ns", drawing) == [
+        ("model:openai/gpt-2026",),
+        ("model:openai/gpt-2026",),
+        ("model:openai/big",),
+        ("model:openai/big-1",),
+        ("model:openai/big-2",),
+        ("model:groq/gpt",),
+        ("model:openai/gpt-2026",),
+    ]
+
+
+def test_each_side_names_its_models_by_its_own_answers(model, query):
+    asked = (
+        "agent a 0..100\n  model gpt 10..20 ! provider=openai\n  model gpt 30..40 provider=openai"
+    )
+    both = model(baseline=f"{asked} response_model=old", pilot=f"{asked} response_model=new")
+
+    assert query(both, "SELECT DISTINCT cohort, callee FROM calls ORDER BY cohort") == [
+        ("baseline", "model:openai/old"),
+        ("pilot", "model:openai/new"),
+    ]
+
+
 def test_what_a_served_request_calls_is_called_by_its_service(ask):
     drawing = """
     agent a 0..100

@@ -47,3 +47,20 @@ def test_every_trace_that_lost_its_context_is_known_as_cut(recorded, query):
         for turn in turns
         for trace in turn["cut_off_trace_ids"]
     }
+
+
+def test_a_model_that_failed_is_the_model_that_answers_otherwise(recorded, query):
+    model, labels = recorded
+    calls = query(
+        model,
+        "SELECT cohort, callee, count(*) FILTER (is_error AND error_class = 'server_error'), "
+        "count(*) FILTER (is_error) FROM calls WHERE kind = 'model' GROUP BY ALL ORDER BY cohort",
+    )
+    down = [
+        sum(turn["fault"] == "llm_down" for turn in labels[cohort]) for cohort in sorted(labels)
+    ]
+
+    assert calls == [
+        (cohort, "model:openai/gpt-fake-2026-01-01", count, count)
+        for cohort, count in zip(sorted(labels), down, strict=True)
+    ]

@@ -46,6 +46,14 @@ SELECT
         dropped_attributes_count, dropped_events_count, dropped_links_count
     ) REPLACE (
         lower(operation) AS operation,
+        -- LangChain's callbacks say whom they asked in a text of their own.
+        coalesce(
+            request_model,
+            CASE
+                WHEN response_model IS NOT NULL AND vendor_kind IS NOT NULL
+                THEN nullif(regexp_extract(attributes['metadata'], '"ls_model_name": *"([^"]+)"', 1), '')
+            END
+        ) AS request_model,
         lower(db_system) AS db_system,
         lower(rpc_system) AS rpc_system,
         lower(server_address) AS server_address,

@@ -70,12 +70,19 @@ merged AS (
             FILTER (is_model(members.type))                                              AS model_type,
         arg_max(split_part(members.label, '/', 1), members.place)
             FILTER (is_model(members.type) AND members.label NOT LIKE '?/%')             AS provider,
-        coalesce(
-            arg_max(nullif(spans.response_model, 'unknown'), members.place)
-                FILTER (is_model(members.type) AND nullif(spans.response_model, 'unknown') IS NOT NULL),
-            arg_max(spans.request_model, members.place)
-                FILTER (is_model(members.type) AND nullif(spans.request_model, 'unknown') IS NOT NULL)
-        )                                                                                AS model,
+        -- OpenInference has one key for both: a call that failed wrote there whom it asked.
+        arg_max(spans.response_model, members.place)
+            FILTER (
+                is_model(members.type)
+                AND spans.response_model <> 'unknown'
+                AND (NOT members.is_error OR spans.response_model <> spans.request_model)
+            )                                                                            AS response_model,
+        arg_max(coalesce(nullif(spans.request_model, 'unknown'), spans.response_model), members.place)
+            FILTER (
+                is_model(members.type)
+                AND (spans.request_model <> 'unknown' OR members.is_error AND spans.response_model <> 'unknown')
+            )                                                                            AS request_model,
+        min(members.cohort)                                                              AS group_cohort,
         max(spans.input_tokens) FILTER (is_model(members.type))                          AS input_tokens,
         max(spans.output_tokens) FILTER (is_model(members.type))                         AS output_tokens,
         max(spans.cache_read_tokens) FILTER (is_model(members.type))                     AS cache_read_tokens,
@@ -104,6 +111,23 @@ merged AS (
     INNER JOIN spans
         ON spans.node_id = members.node_id
     GROUP BY members.group_id
+),
+
+-- a model asked for by one name that always answers by one other
+answering AS (
+    SELECT
+        group_cohort,
+        provider,
+        request_model,
+        min(response_model)  AS response_model
+    FROM merged
+    WHERE response_model IS NOT NULL
+        AND request_model IS NOT NULL
+    GROUP BY
+        group_cohort,
+        provider,
+        request_model
+    HAVING min(response_model) = max(response_model)
 ),
 
 -- the serving side, without the servers inside servers
@@ -175,7 +199,9 @@ variants AS (
 crossings AS (
     SELECT
         rep.*,
-        merged.* EXCLUDE (group_id, fault_id, pilot_variant),
+        merged.* EXCLUDE (group_id, group_cohort, fault_id, pilot_variant, response_model, request_model),
+        -- A call that failed names no model that answered: it goes with those that were answered.
+        coalesce(merged.response_model, answering.response_model, merged.request_model)  AS model,
         merged.fault_id                                                             AS group_fault_id,
         coalesce(merged.pilot_variant, variants.pilot_variant)                      AS pilot_variant,
         spans.environment,
@@ -216,6 +242,10 @@ crossings AS (
         ON spans.node_id = rep.node_id
     INNER JOIN resources
         ON resources.node_id = rep.node_id
+    LEFT JOIN answering
+        ON answering.group_cohort = merged.group_cohort
+        AND answering.provider IS NOT DISTINCT FROM merged.provider
+        AND answering.request_model = merged.request_model
     LEFT JOIN served
         ON served.group_id = rep.group_id
     LEFT JOIN attempted
