@@ -191,13 +191,13 @@ def _calendar(before: pd.DataFrame, after: pd.DataFrame) -> list[Check]:
         Check(
             "days a side",
             ok=min(seen) >= PROOF_DAYS,
-            detail=f"{seen[0]} days with requests before, {seen[1]} after; "
+            detail=f"{words.counted(seen[0], 'day')} with requests before, {seen[1]} after; "
             f"{PROOF_DAYS} a side are the least for the word proven.",
         ),
         Check(
             "equal length",
             ok=abs(len(spans[0]) - len(spans[1])) <= LENGTH_GAP * max(map(len, spans)),
-            detail=f"{len(spans[0])} days before, {len(spans[1])} after.",
+            detail=f"{words.counted(len(spans[0]), 'day')} before, {len(spans[1])} after.",
         ),
         Check(
             "whole days",
@@ -268,8 +268,7 @@ def _coverage(coverage: pd.DataFrame, baseline: str, pilot: str) -> Check:
         traces = int(rows["traces"].sum())
         shares.append(int(rows["complete_traces"].sum()) / traces if traces else 0.0)
     detail = (
-        f"Traces without missing spans: {words.percent(shares[0])} before, "
-        f"{words.percent(shares[1])} after."
+        f"Complete traces: {words.percent(shares[0])} before, {words.percent(shares[1])} after."
     )
     return Check("coverage", ok=min(shares) >= COVERAGE, detail=detail)
 

@@ -71,8 +71,8 @@ def verdict(gates: list[Gate]) -> tuple[Answer, str]:
     if failing:
         return Answer.NOT_READY, "; ".join(_said(gate) for gate in failing) + "."
     if unknown or not gates:
-        names = "; ".join(f"{gate.name}: {gate.missing}" for gate in unknown)
-        return Answer.NOT_ENOUGH, f"{len(unknown)} of {len(gates)} gates are open. {names}"
+        names = ", ".join(gate.name for gate in unknown) or "there are none"
+        return Answer.NOT_ENOUGH, f"{len(unknown)} of {len(gates)} gates are open: {names}."
     return Answer.READY, f"All {len(gates)} gates pass, each with 95\u202f% confidence."
 
 
@@ -319,7 +319,7 @@ def _coverage(model: Model, scope: Scope, required: float, gates: int) -> Gate:
     rows = model.ask("trace_coverage", scope)
     traces, complete = int(rows["traces"].sum()), int(rows["complete_traces"].sum())
     return share_gate(
-        "Traces without missing spans",
+        "Complete traces",
         lambda level: stats.independent(complete, traces, level=level),
         required,
         gates,

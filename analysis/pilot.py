@@ -235,8 +235,8 @@ def _open(moved: Change, window: Windows, name: str) -> str:
     if not (math.isfinite(moved.lower) and math.isfinite(moved.upper)):
         units = min(moved.before.units, moved.after.units)
         return (
-            f"{said}, without an interval: {words.count(have)} calls in {units} units of a "
-            f"{window.unit} are too few."
+            f"{said}, without an interval: {words.count(have)} in "
+            f"{words.counted(units, window.unit)} are too few."
         )
     said += f" {words.change_interval(moved.lower, moved.upper)}, which settles nothing"
     if not math.isfinite(moved.n_needed):
@@ -244,7 +244,7 @@ def _open(moved: Change, window: Windows, name: str) -> str:
     need = f"about {words.count(moved.n_needed)} a side would show a drop of 10\u202f%"
     if window.design is Design.SEQUENTIAL and window.before_days:
         days = math.ceil(moved.n_needed / moved.before.n * window.before_days)
-        need += f" ({words.count(days)} days at this traffic)"
+        need += f" ({words.counted(days, 'day')} at this traffic)"
     return f"{said}: {need}, {words.count(have)} are there."
 
 

@@ -163,7 +163,7 @@ def _figures(model: Model, contracts: Contracts | None, scope: Scope) -> list[Fi
         figure(f"End-to-end {words.quantile(p)}", 0, partial(_tail, p=p), "ms"),
         figure("Calls over budget", 1, _share_over, "ratio"),
         figure("Requests that failed", 0, _share_failed, "ratio"),
-        figure("Traces without missing spans", 2, _share_complete, "ratio", "higher"),
+        figure("Complete traces", 2, _share_complete, "ratio", "higher"),
         figure("Cost per 1,000 requests", 3, _cost, "usd"),
     ]
 

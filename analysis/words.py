@@ -34,6 +34,11 @@ def count(value: float | None) -> str:
     return f"{round(value):,}".replace("-", "−")
 
 
+def counted(value: float, noun: str) -> str:
+    """Return a count with its noun: 1 day, 30 days."""
+    return f"{count(value)} {noun}{'' if value == 1 else 's'}"
+
+
 def _time_unit(value_ms: float) -> tuple[float, str]:
     for size, unit in _TIME_UNITS:
         # A rounded 999.7 ms would read "1,000 ms"; it is said as 1.00 s.
@@ -94,9 +99,10 @@ def change(ratio: float | None) -> str:
     """Return a ratio after/before as a signed change: 0.82 is −18.0 %."""
     if ratio is None or math.isnan(ratio):
         return "–"
-    moved = (ratio - 1) * 100
-    sign = "+" if moved > 0 else ""
-    return f"{sign}{digits(moved)}{NARROW}%"
+    percents = (ratio - 1) * 100
+    # Beyond a tenth of a per cent the digits of a small change say nothing.
+    said = f"{percents:+.1f}" if abs(percents) < 99.95 else f"{percents:+,.0f}"
+    return f"{'0' if float(said.replace(',', '')) == 0 else said}{NARROW}%".replace("-", "−")
 
 
 def change_interval(lower: float, upper: float) -> str:

@@ -120,6 +120,12 @@ def compare(
 def check(lake: Path, contracts_file: Path | None, scope: Scope) -> Answer:
     """Return budgets kept and broken, the readiness gates and the verdict."""
     model, promised = _open(lake, contracts_file)
+    known = model.cohorts()
+    if scope.cohort is None and len(known) > 1 and contracts.sides(known, promised).pilot is None:
+        raise LakeError(
+            f"{lake}: holds the cohorts {', '.join(known)}, and nothing says which to judge.\n"
+            "Hint: name it with --cohort, or under `cohorts:` in the contract."
+        )
     readiness = risk.readiness(model, promised, scope)
     data: dict[str, Any] = {"readiness": readiness}
     parts = [_verdict(readiness)]

@@ -134,7 +134,7 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
             origin_weight=1.0,
         ),
         "nodes": asked[["cohort", "trace_no", "service"]].assign(
-            parent_state="root", service_version=frame["cohort"] + ".1"
+            parent_state="root", is_cut=False, service_version=frame["cohort"] + ".1"
         ),
         "accesses": accesses if accesses is not None else _accesses(every, "read"),
     }

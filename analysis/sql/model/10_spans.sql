@@ -43,7 +43,13 @@ SELECT
     attributes['pydantic_ai.tool.failure_stage']                      AS failure_stage,
     lake.* EXCLUDE (
         events, attributes, trace_state, scope_version, source_digest, source_record, content_hash,
-        dropped_attributes_count, dropped_events_count, dropped_links_count
+        dropped_attributes_count, dropped_events_count, dropped_links_count,
+        -- no rule asks for these, and a column of every span costs time
+        service_namespace, service_instance_id, boundary_name, user_id, total_tokens,
+        cache_write_tokens, reasoning_tokens, is_stream, input_message_count, cache_hit, message_id,
+        server_port, budget_ms, fallback, context_hash_in, context_hash_out, context_version,
+        context_store, context_hit, args_hash, input_hash, scopes_granted, scopes_required,
+        pilot_name, pilot_phase, fault_type, fault_target
     ) REPLACE (
         lower(operation) AS operation,
         -- LangChain's callbacks say whom they asked in a text of their own.

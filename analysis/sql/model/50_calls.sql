@@ -11,7 +11,28 @@ SELECT
     groups.unit_id,
     -- outermost first, and one whole number: comparing rows costs ten times as much
     nodes.depth::BIGINT * 1099511627776 + nodes.node_id  AS place,
-    nodes.*
+    nodes.node_id,
+    nodes.cohort,
+    nodes.day,
+    nodes.trace_id,
+    nodes.span_id,
+    nodes.trace_no,
+    nodes.type,
+    nodes.kind,
+    nodes.service,
+    nodes.service_version,
+    nodes.label,
+    nodes.start_ns,
+    nodes.end_ns,
+    nodes.is_error,
+    nodes.error_class,
+    nodes.conversation_id,
+    nodes.weight,
+    nodes.parent_id,
+    nodes.composite_id,
+    nodes.agent_id,
+    nodes.is_across,
+    nodes.fault_id
 FROM groups
 INNER JOIN nodes
     ON nodes.node_id = groups.node_id
@@ -90,7 +111,7 @@ merged AS (
         min(spans.first_chunk_ms)                                                        AS first_chunk_ms,
         arg_min(members.label, members.place)
             FILTER (members.type IN ('tool', 'mcp_client', 'mcp_server') AND spans.tool_name IS NOT NULL) AS tool_name,
-        any_value(uri_template(spans.mcp_resource_uri))                                  AS mcp_uri,
+        min(CASE WHEN spans.mcp_resource_uri IS NOT NULL THEN uri_template(spans.mcp_resource_uri) END)                                  AS mcp_uri,
         coalesce(
             min(spans.mcp_server),
             min(members.service) FILTER (members.type = 'mcp_server'),
@@ -98,8 +119,12 @@ merged AS (
         )                                                                                AS mcp_server,
         arg_max(members.service, members.place)
             FILTER (members.part IN ('server', 'consumer'))                              AS callee_service,
-        min(coalesce(spans.http_route, path_template(spans.url_path)))
-            FILTER (members.type = 'http_server')                                        AS server_route,
+        min(
+            CASE
+                WHEN members.type = 'http_server'
+                THEN coalesce(spans.http_route, path_template(spans.url_path))
+            END
+        )                                        AS server_route,
         min(members.service) <> max(members.service)                                      AS has_services,
         max(spans.retry_count) FILTER (NOT members.type LIKE 'queue%')                   AS retry_count,
         min(members.fault_id)                                                            AS fault_id,
@@ -198,7 +223,26 @@ variants AS (
 
 crossings AS (
     SELECT
-        rep.*,
+        rep.node_id,
+        rep.cohort,
+        rep.day,
+        rep.trace_id,
+        rep.span_id,
+        rep.trace_no,
+        rep.type,
+        rep.kind,
+        rep.service,
+        rep.service_version,
+        rep.label,
+        rep.start_ns,
+        rep.end_ns,
+        rep.is_error,
+        rep.error_class,
+        rep.conversation_id,
+        rep.weight,
+        rep.parent_id,
+        rep.composite_id,
+        rep.agent_id,
         merged.* EXCLUDE (group_id, group_cohort, fault_id, pilot_variant, response_model, request_model),
         -- A call that failed names no model that answered: it goes with those that were answered.
         coalesce(merged.response_model, answering.response_model, merged.request_model)  AS model,
@@ -288,7 +332,7 @@ callers AS (
             ))
         END  AS named_caller
     FROM crossings
-    LEFT JOIN nodes AS owner
+    LEFT JOIN speakers AS owner
         ON owner.node_id = crossings.handoff_owner_id
 ),
 
@@ -339,7 +383,7 @@ named AS (
         ON speakers.node_id = callers.composite_id
     LEFT JOIN nodes AS parent
         ON parent.node_id = callers.parent_id
-    LEFT JOIN nodes AS agent
+    LEFT JOIN speakers AS agent
         ON agent.node_id = callers.agent_id
 )
 
