@@ -154,14 +154,14 @@ def measured(value: float, unit: str) -> str:
 
 
 def measured_interval(lower: float, upper: float, unit: str) -> str:
-    """Return the interval of a figure in its unit; what has none was counted whole."""
-    if math.isnan(lower) and math.isnan(upper):
-        return "all counted"
+    """Return the interval of a figure in its unit; a count without one was counted whole."""
     if unit == "ms":
         return time_interval(lower, upper)
     if unit == "ratio":
         return percent_interval(lower, upper)
     if unit == "change":
         return change_interval(1 + lower, 1 + upper)
+    if math.isnan(lower) and math.isnan(upper):
+        return NO_INTERVAL if unit == "usd" else "all counted"
     low, high = ("none" if math.isnan(end) else count(end) for end in (lower, upper))
     return f"[{low} – {high}]"

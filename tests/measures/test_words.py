@@ -48,7 +48,8 @@ THIN = words.NARROW
         (words.quantile(0.999), "p99.9"),
         (words.measured(0.05, "change"), f"+5.0{THIN}%"),
         (words.measured(0.705, "usd"), "$0.705"),
-        (words.measured_interval(NONE, NONE, "ratio"), "all counted"),
+        (words.measured_interval(NONE, NONE, "ratio"), "[no interval]"),
+        (words.measured_interval(NONE, NONE, "boundaries"), "all counted"),
     ],
 )
 def test_a_figure_reads_as_people_say_it(told, expected):
