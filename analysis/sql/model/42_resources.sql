@@ -19,12 +19,14 @@ read_spans AS (
         coalesce(spans.server_address, spans.network_peer)                                   AS peer,
         -- An operation may come as a list written as text.
         nullif(trim(spans.db_collection, '[]"'' '), '')                                      AS collection,
-        coalesce(
-            nullif(regexp_replace(spans.db_operation, '^(?i:batch|pipeline|multi|bulk)\s+', ''), ''),
-            nullif(regexp_extract(spans.query_text, '^\s*([A-Za-z_]+)', 1), ''),
-            nullif(regexp_extract(spans.query_summary, '^\s*([A-Za-z_.]+)', 1), ''),
-            nullif(regexp_extract(split_part(spans.name, ' ', 1), '([A-Za-z_]+)$', 1), '')
-        )                                                                                    AS verb
+        CASE
+            WHEN nodes.type IN ('db', 'cache') THEN coalesce(
+                nullif(regexp_replace(spans.db_operation, '^(?i:batch|pipeline|multi|bulk)\s+', ''), ''),
+                nullif(regexp_extract(spans.query_text, '^\s*([A-Za-z_]+)', 1), ''),
+                nullif(regexp_extract(spans.query_summary, '^\s*([A-Za-z_.]+)', 1), ''),
+                nullif(regexp_extract(split_part(spans.name, ' ', 1), '([A-Za-z_]+)$', 1), '')
+            )
+        END                                                                                  AS verb
     FROM nodes
     INNER JOIN spans
         ON spans.node_id = nodes.node_id
@@ -44,8 +46,14 @@ families AS (
             WHEN type <> 'db' THEN type
             WHEN system = 'mongodb' THEN 'mongodb'
             WHEN system IN ('elasticsearch', 'opensearch') THEN 'elasticsearch'
-            WHEN system = 'dynamodb' AND NOT coalesce(statement.verb IS NOT NULL AND lower(verb) = 'executestatement', false) THEN 'dynamodb'
-            WHEN system IN ('pinecone', 'qdrant', 'chroma', 'chromadb', 'weaviate', 'milvus', 'lancedb', 'marqo', 'pgvector', 'pg_vector', 'vespa') THEN 'vector'
+            WHEN system = 'dynamodb'
+                AND NOT coalesce(statement.verb IS NOT NULL AND lower(verb) = 'executestatement', false)
+            THEN 'dynamodb'
+            WHEN system IN (
+                'pinecone', 'qdrant', 'chroma', 'chromadb', 'weaviate', 'milvus', 'lancedb',
+                'marqo', 'pgvector', 'pg_vector', 'vespa'
+            )
+            THEN 'vector'
             ELSE 'sql'
         END                                                   AS family,
         coalesce(
@@ -76,7 +84,10 @@ named AS (
     SELECT
         *,
         list_filter(named_tables, lambda item: item IS NOT NULL)  AS table_names,
-        name_words(CASE WHEN family IN ('rpc_client', 'rpc_server') THEN coalesce(rpc_method, name) ELSE label END) AS words,
+        CASE
+            WHEN family IN ('rpc_client', 'rpc_server') THEN name_words(coalesce(rpc_method, name))
+            WHEN family IN ('tool', 'mcp_client', 'mcp_server') THEN name_words(label)
+        END                                                       AS words,
         sql_access(upper(coalesce(statement.verb, verb)))         AS statement_access
     FROM tables
 ),
@@ -97,26 +108,36 @@ found AS (
             WHEN family = 'tool' THEN 'tool:' || coalesce(label, '?')
             WHEN family IN ('mcp_client', 'mcp_server') AND mcp_resource_uri IS NOT NULL THEN 'mcp:' || label
             WHEN family IN ('mcp_client', 'mcp_server', 'mcp_control') THEN
-                'mcp:' || coalesce(mcp_server, CASE WHEN kind = 'SERVER' THEN service END, server_address, '?') || '/' || coalesce(label, mcp, '?')
+                'mcp:' || coalesce(mcp_server, CASE WHEN kind = 'SERVER' THEN service END, server_address, '?')
+                || '/' || coalesce(label, mcp, '?')
             WHEN family = 'retriever' THEN 'retrieval:' || coalesce(label, '?')
             WHEN family IN ('guardrail', 'evaluator', 'memory') THEN family || ':' || coalesce(label, '?')
-            WHEN family IN ('redis', 'memcached') THEN coalesce(system, 'cache') || ':' || coalesce(db_namespace, peer, '?')
+            WHEN family IN ('redis', 'memcached')
+            THEN coalesce(system, 'cache') || ':' || coalesce(db_namespace, peer, '?')
             WHEN family IN ('sql', 'mongodb', 'elasticsearch', 'dynamodb', 'vector') THEN
                 CASE
-                    WHEN len(table_names) > 0 THEN concat_ws('.', nullif(database, ''), array_to_string(table_names, ','))
+                    WHEN len(table_names) > 0
+                    THEN concat_ws('.', nullif(database, ''), array_to_string(table_names, ','))
                     WHEN db_namespace IS NOT NULL THEN database
                     ELSE coalesce(system, 'db') || ':' || coalesce(peer, '?')
                 END
             WHEN family = 'object_store' THEN 's3://' || coalesce(bucket, '?')
             WHEN family LIKE 'queue%' THEN
-                coalesce(message_system, CASE WHEN rpc_system = 'aws-api' THEN 'aws_' || lower(rpc_service) END, 'queue')
+                coalesce(
+                    message_system,
+                    CASE WHEN rpc_system = 'aws-api' THEN 'aws_' || lower(rpc_service) END,
+                    'queue'
+                )
                 || ':' || coalesce(queue, '?') || coalesce('/' || celery_task, '')
-            WHEN family IN ('http_client', 'http_server') THEN 'http:' || coalesce(peer_service, peer, '?') || coalesce(route, '')
-            WHEN rpc_system = 'aws-api' AND lower(rpc_service) IN ('secretsmanager', 'secrets manager', 'ssm') THEN 'secret:?'
+            WHEN family IN ('http_client', 'http_server')
+            THEN 'http:' || coalesce(peer_service, peer, '?') || coalesce(route, '')
+            WHEN rpc_system = 'aws-api' AND lower(rpc_service) IN ('secretsmanager', 'secrets manager', 'ssm')
+            THEN 'secret:?'
             WHEN family IN ('rpc_client', 'rpc_server') THEN
                 'rpc:' || CASE
                     WHEN rpc_service IS NULL AND contains(rpc_method, '/') THEN trim(rpc_method, '/')
-                    WHEN contains(name, '/') AND rpc_service IS NULL AND rpc_method IS NULL AND rpc_system IS NOT NULL THEN trim(name, '/')
+                    WHEN contains(name, '/') AND rpc_service IS NULL AND rpc_method IS NULL AND rpc_system IS NOT NULL
+                    THEN trim(name, '/')
                     ELSE coalesce(rpc_service, peer_service, CASE WHEN kind = 'CLIENT' THEN peer ELSE service END, '?')
                         || '/' || coalesce(rpc_method, plain_name(name), '?')
                 END
@@ -136,10 +157,12 @@ found AS (
             WHEN family = 'elasticsearch' THEN elasticsearch_access(lower(coalesce(db_operation, verb)))
             WHEN family = 'dynamodb' THEN dynamodb_access(lower(coalesce(db_operation, rpc_method, verb)))
             WHEN family = 'vector' THEN vector_access(lower(coalesce(db_operation, name)))
-            WHEN family = 'object_store' THEN object_access(coalesce(rpc_method, regexp_extract(name, '([A-Za-z]+)$', 1)))
+            WHEN family = 'object_store'
+            THEN object_access(coalesce(rpc_method, regexp_extract(name, '([A-Za-z]+)$', 1)))
             WHEN family = 'queue_producer' THEN 'write'
             WHEN family = 'queue_consumer' THEN 'read'
-            WHEN family = 'queue_poll' AND regexp_matches(coalesce(rpc_method, message_verb, ''), '(?i)^delete|purge') THEN 'delete'
+            WHEN family = 'queue_poll' AND regexp_matches(coalesce(rpc_method, message_verb, ''), '(?i)^delete|purge')
+            THEN 'delete'
             WHEN family = 'queue_poll' THEN 'read'
             WHEN family = 'queue_admin' THEN 'admin'
             WHEN family = 'retriever' THEN 'read'
@@ -162,7 +185,8 @@ found AS (
             ELSE 'none'
         END                                                   AS inferred_access,
         CASE
-            WHEN family IN ('sql', 'mongodb', 'elasticsearch', 'dynamodb', 'vector') THEN array_to_string(table_names, ' ')
+            WHEN family IN ('sql', 'mongodb', 'elasticsearch', 'dynamodb', 'vector')
+            THEN array_to_string(table_names, ' ')
             WHEN family IN ('http_client', 'http_server') THEN route
             WHEN family LIKE 'queue%' THEN concat_ws(' ', queue, celery_task)
             WHEN family IN ('tool', 'mcp_client', 'mcp_server', 'retriever', 'memory') THEN label
@@ -187,7 +211,8 @@ SELECT
         ELSE list_transform(table_names, lambda item: {
             'resource': concat_ws('.', nullif(database, ''), item),
             'access': CASE
-                WHEN list_contains(coalesce(statement.writes, []), item) OR len(coalesce(statement.writes, [])) = 0 THEN inferred_access
+                WHEN list_contains(coalesce(statement.writes, []), item) OR len(coalesce(statement.writes, [])) = 0
+                THEN inferred_access
                 ELSE 'read'
             END,
             'topic': item

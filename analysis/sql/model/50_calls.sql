@@ -111,7 +111,9 @@ merged AS (
         min(spans.first_chunk_ms)                                                        AS first_chunk_ms,
         arg_min(members.label, members.place)
             FILTER (members.type IN ('tool', 'mcp_client', 'mcp_server') AND spans.tool_name IS NOT NULL) AS tool_name,
-        min(CASE WHEN spans.mcp_resource_uri IS NOT NULL THEN uri_template(spans.mcp_resource_uri) END)                                  AS mcp_uri,
+        min(
+            CASE WHEN spans.mcp_resource_uri IS NOT NULL THEN uri_template(spans.mcp_resource_uri) END
+        )                                                                                AS mcp_uri,
         coalesce(
             min(spans.mcp_server),
             min(members.service) FILTER (members.type = 'mcp_server'),
@@ -306,8 +308,13 @@ crossings AS (
             rep.kind IN ('CLIENT', 'PRODUCER')
             OR rep.is_across
             OR merged.has_services
-            OR rep.type IN ('model', 'embedding', 'reranker', 'retriever', 'tool', 'mcp_client', 'agent', 'workflow', 'guardrail', 'evaluator', 'memory', 'handoff')
-            OR (rep.kind IN ('INTERNAL', 'UNSPECIFIED') AND rep.type IN ('db', 'cache', 'object_store', 'faas_client', 'queue_producer', 'queue_poll'))
+            OR rep.type IN (
+                'model', 'embedding', 'reranker', 'retriever', 'tool', 'mcp_client', 'agent',
+                'workflow', 'guardrail', 'evaluator', 'memory', 'handoff'
+            )
+            OR (rep.kind IN (
+                'INTERNAL', 'UNSPECIFIED'
+            ) AND rep.type IN ('db', 'cache', 'object_store', 'faas_client', 'queue_producer', 'queue_poll'))
         )
         -- An entry nobody is seen to call is no boundary.
         AND NOT (
@@ -354,25 +361,41 @@ placed_callers AS (
 named AS (
     SELECT
         callers.*,
-        coalesce(placed_callers.caller_id, CASE WHEN callers.named_caller IS NULL THEN callers.composite_id END) AS caller_id,
+        coalesce(
+            placed_callers.caller_id,
+            CASE WHEN callers.named_caller IS NULL THEN callers.composite_id END
+        )                                                                                AS caller_id,
         CASE
             WHEN callers.named_caller IS NOT NULL THEN 'agent:' || callers.named_caller
             WHEN speakers.node_id IS NOT NULL THEN speakers.speaker
-            ELSE 'service:' || coalesce(CASE WHEN callers.type IN ('http_server', 'rpc_server', 'mcp_server', 'queue_consumer') THEN parent.service ELSE callers.service END, '?')
+            ELSE 'service:' || coalesce(CASE WHEN callers.type IN (
+                'http_server', 'rpc_server', 'mcp_server', 'queue_consumer'
+            ) THEN parent.service ELSE callers.service END, '?')
         END                                                                              AS caller,
-        CASE WHEN speakers.type = 'ui' AND callers.boundary_kind = 'service' THEN 'ui' ELSE callers.boundary_kind END AS final_kind,
+        CASE
+            WHEN speakers.type = 'ui' AND callers.boundary_kind = 'service' THEN 'ui'
+            ELSE callers.boundary_kind
+        END                                                                              AS final_kind,
         coalesce(callers.named_caller, agent.label)                                      AS owner_agent,
         CASE
-            WHEN callers.type IN ('http_server', 'rpc_server', 'mcp_server', 'queue_consumer') AND parent.node_id IS NOT NULL THEN parent.service
+            WHEN callers.type IN (
+                'http_server', 'rpc_server', 'mcp_server', 'queue_consumer'
+            ) AND parent.node_id IS NOT NULL
+            THEN parent.service
             ELSE callers.service
         END                                                                              AS owner_service,
         CASE
             WHEN callers.boundary_kind = 'model' THEN
                 'model:' || coalesce(callers.provider, '?') || '/' || coalesce(callers.model, '?')
             WHEN callers.boundary_kind = 'mcp' THEN
-                'mcp:' || coalesce(callers.mcp_uri, coalesce(callers.mcp_server, '?') || '/' || coalesce(callers.tool_name, callers.label, '?'))
+                'mcp:' || coalesce(
+                    callers.mcp_uri,
+                    coalesce(callers.mcp_server, '?') || '/' || coalesce(callers.tool_name, callers.label, '?')
+                )
             WHEN callers.has_agent_consumer THEN 'agent:' || coalesce(callers.consumer_agent, '?')
-            WHEN callers.type = 'http_client' AND regexp_full_match(callers.resource, 'http:[^/]*') AND callers.server_route IS NOT NULL
+            WHEN callers.type = 'http_client'
+                AND regexp_full_match(callers.resource, 'http:[^/]*')
+                AND callers.server_route IS NOT NULL
             THEN callers.resource || callers.server_route
             ELSE callers.resource
         END                                                                              AS callee
@@ -399,7 +422,9 @@ SELECT
     final_kind                                                      AS kind,
     callee,
     caller_id,
-    coalesce(callee_service, CASE WHEN type IN ('http_server', 'rpc_server', 'mcp_server', 'queue_consumer') THEN service END) AS callee_service,
+    coalesce(callee_service, CASE WHEN type IN (
+        'http_server', 'rpc_server', 'mcp_server', 'queue_consumer'
+    ) THEN service END) AS callee_service,
     owner_agent,
     owner_service,
     CASE

@@ -37,21 +37,62 @@ named AS (
         CASE
             WHEN kind IN ('database', 'cache', 'storage', 'queue') THEN touch.resource
             ELSE callee
-        END  AS resource,
-        name_words(replace(replace(touch.topic, '/', '_'), '.', '_'))  AS words
+        END          AS resource,
+        touch.topic  AS topic
     FROM touches
+),
+
+-- each topic is read once, however many calls have it
+topics AS (
+    SELECT
+        topic,
+        name_words(replace(replace(topic, '/', '_'), '.', '_'))  AS words
+    FROM (
+        SELECT DISTINCT topic
+        FROM named
+        WHERE topic IS NOT NULL
+    )
+),
+
+hints AS (
+    SELECT
+        topic,
+        list_filter([
+            CASE
+                WHEN list_has_any(words, [
+                    'user', 'users', 'customer', 'customers', 'person', 'persons', 'people', 'contact',
+                    'contacts', 'email', 'emails', 'address', 'addresses', 'phone', 'phones', 'profile',
+                    'profiles'
+                ]) THEN 'pii'
+            END,
+            CASE
+                WHEN list_has_any(words, [
+                    'payment', 'payments', 'card', 'cards', 'invoice', 'invoices', 'ledger', 'ledgers',
+                    'salary', 'salaries', 'iban', 'account', 'accounts'
+                ]) THEN 'financial'
+            END,
+            CASE
+                WHEN list_has_any(words, [
+                    'patient', 'patients', 'ehr', 'emr', 'diagnosis', 'diagnoses', 'triage', 'claim', 'claims'
+                ]) THEN 'phi'
+            END,
+            CASE
+                WHEN list_has_any(words, [
+                    'secret', 'secrets', 'token', 'tokens', 'password', 'passwords', 'credential',
+                    'credentials', 'key', 'keys', 'session', 'sessions'
+                ]) THEN 'credential'
+            END
+        ], lambda tag: tag IS NOT NULL)  AS tags
+    FROM topics
 ),
 
 hinted AS (
     SELECT
-        *,
-        list_filter([
-            CASE WHEN list_has_any(words, ['user', 'users', 'customer', 'customers', 'person', 'persons', 'people', 'contact', 'contacts', 'email', 'emails', 'address', 'addresses', 'phone', 'phones', 'profile', 'profiles']) THEN 'pii' END,
-            CASE WHEN list_has_any(words, ['payment', 'payments', 'card', 'cards', 'invoice', 'invoices', 'ledger', 'ledgers', 'salary', 'salaries', 'iban', 'account', 'accounts']) THEN 'financial' END,
-            CASE WHEN list_has_any(words, ['patient', 'patients', 'ehr', 'emr', 'diagnosis', 'diagnoses', 'triage', 'claim', 'claims']) THEN 'phi' END,
-            CASE WHEN list_has_any(words, ['secret', 'secrets', 'token', 'tokens', 'password', 'passwords', 'credential', 'credentials', 'key', 'keys', 'session', 'sessions']) THEN 'credential' END
-        ], lambda tag: tag IS NOT NULL)  AS tags
+        named.*,
+        hints.tags
     FROM named
+    LEFT JOIN hints
+        ON hints.topic = named.topic
 )
 
 SELECT
