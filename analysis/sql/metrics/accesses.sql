@@ -6,13 +6,13 @@
 
 SELECT
     cohort,
-    agent,                                                              -- owner agent, else service
+    agent,                                       -- owner agent, else service
     resource,
-    access,                                                             -- none, read, execute, write, delete, admin, unknown
+    access,                                      -- none, read, execute, write, delete, admin, unknown
     any_value(kind)                              AS kind,
     count(DISTINCT call_id)                      AS calls,
     count(DISTINCT call_id) FILTER (is_error)    AS failed,
-    sum(rows)::BIGINT                            AS rows,               -- rows returned, where the span says it
+    sum(rows)::BIGINT                            AS rows,      -- rows returned, where the span says it
     count(DISTINCT trace_id)                     AS traces,
     min(started_at)                              AS first_at,
     max(started_at)                              AS last_at,

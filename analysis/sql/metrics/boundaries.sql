@@ -9,7 +9,7 @@ SELECT
     boundary_id,
     any_value(caller) || ' → ' || any_value(callee)  AS boundary,       -- caller and callee in words
     any_value(caller)                                AS caller,
-    any_value(kind)                                  AS kind,           -- model, tool, mcp, agent, service, database ...
+    any_value(kind)                                  AS kind,  -- model, tool, mcp, agent, service, database ...
     any_value(callee)                                AS callee,
     count(*)                                         AS calls,          -- handoffs seen
     count(DISTINCT trace_id)                         AS traces,

@@ -39,17 +39,21 @@ told AS (
 SELECT
     told.cohort,
     told.boundary_id,
-    boundaries.caller || ' → ' || boundaries.callee                   AS boundary,        -- null: failures that no handoff explains
+    boundaries.caller || ' → ' || boundaries.callee  AS boundary,  -- null: failures that no handoff explains
     boundaries.caller,
     boundaries.kind,
     boundaries.callee,
-    told.failures,                                                                        -- failing calls
-    told.origins,                                                                         -- failures that began here
-    told.visible_weight,                                                                  -- failed requests owed to it; these add up
-    CASE WHEN told.origins > 0 THEN told.visible_weight / told.origins END  AS escape_ratio,  -- share of its failures that reach the user
-    CASE WHEN told.origins > 0 THEN told.carried / told.origins END   AS spread,          -- failing spans a failure leaves behind
-    told.absorbed,                                                                        -- failures that went no further
-    told.requests                                                                         -- requests it failed in
+    told.failures,                                                 -- failing calls
+    told.origins,                                                  -- failures that began here
+    told.visible_weight,                                           -- failed requests owed to it; these add up
+    CASE
+        WHEN told.origins > 0 THEN told.visible_weight / told.origins
+    END                                              AS escape_ratio,  -- share of its failures that reach the user
+    CASE
+        WHEN told.origins > 0 THEN told.carried / told.origins
+    END                                              AS spread,    -- failing spans a failure leaves behind
+    told.absorbed,                                                 -- failures that went no further
+    told.requests                                                  -- requests it failed in
 FROM told
 LEFT JOIN boundaries
     ON boundaries.cohort = told.cohort

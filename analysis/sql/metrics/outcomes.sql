@@ -7,7 +7,7 @@
 SELECT
     failures.cohort,
     coalesce(calls.caller || ' → ' || calls.callee, 'no handoff')  AS boundary,
-    failures.outcome,                        -- propagated, root, retried_ok, fallback_ok, handled, degraded, absorbed_in_call, async
+    failures.outcome,  -- propagated, root, retried_ok, fallback_ok, handled, degraded, absorbed_in_call, async
     count(*)                                                       AS failures
 FROM failures
 LEFT JOIN calls

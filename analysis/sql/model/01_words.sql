@@ -17,7 +17,8 @@ CREATE OR REPLACE TEMP MACRO bare_name(raw) AS
     plain_name(regexp_replace(
         regexp_replace(
             raw,
-            '^(?:invoke_agent|invoke_workflow|execute_tool|create_agent|running tool:|agent run|tools/call|handoff to|execute_task|chat|autogen process)\s+',
+            '^(?:invoke_agent|invoke_workflow|execute_tool|create_agent|running tool:|agent run|tools/call'
+            || '|handoff to|execute_task|chat|autogen process)\s+',
             ''
         ),
         '\.(?:run|tool|agent|workflow|kickoff|task|mcp|invoke|stream|ainvoke|astream)$',
@@ -154,12 +155,22 @@ CREATE OR REPLACE TEMP MACRO named_class(raw) AS
         WHEN regexp_matches(raw, '(?i)permission|forbidden|accessdenied|notauthorized') THEN 'authz'
         WHEN regexp_matches(raw, '(?i)not_?found|nosuch') THEN 'not_found'
         WHEN regexp_matches(raw, '(?i)conflict|duplicate|integrity|deadlock|\b40001\b|\b40p01\b') THEN 'conflict'
-        WHEN regexp_matches(raw, '(?i)validation|schema|jsondecode|parse|serializ|badrequesterror|-32700|-32602') THEN 'contract'
-        WHEN regexp_matches(raw, '(?i)connect|unavailable|\bdns|econn|remoteprotocol|brokenpipe|sslerror|circuitbreaker|operationalerror') THEN 'unavailable'
+        WHEN regexp_matches(raw, '(?i)validation|schema|jsondecode|parse|serializ|badrequesterror|-32700|-32602')
+        THEN 'contract'
+        WHEN regexp_matches(
+            raw,
+            '(?i)connect|unavailable|\bdns|econn|remoteprotocol|brokenpipe|sslerror|circuitbreaker'
+            || '|operationalerror'
+        )
+        THEN 'unavailable'
         WHEN regexp_matches(raw, '(?i)tool_error|tool_?exception|tool_?execution|toolerror') THEN 'tool_error'
         -- OpenAI's words for a 500; its number is masked.
         WHEN regexp_matches(raw, '(?i)internal|server[ _]?error|server had an error|apistatuserror|-32603')
         THEN 'server_error'
         WHEN regexp_matches(raw, '(?i)notimplemented|unimplemented|-32601') THEN 'unimplemented'
-        WHEN regexp_matches(raw, '(?i)keyerror|typeerror|attributeerror|indexerror|nameerror|zerodivision|assertionerror') THEN 'code_error'
+        WHEN regexp_matches(
+            raw,
+            '(?i)keyerror|typeerror|attributeerror|indexerror|nameerror|zerodivision|assertionerror'
+        )
+        THEN 'code_error'
     END;

@@ -10,7 +10,11 @@ evidence AS (
     SELECT
         *,
         CASE
-            WHEN operation IN ('chat', 'text_completion', 'generate_content', 'completion', 'completions', 'generate', 'responses', 'llm_request', 'model_request') THEN 'model'
+            WHEN operation IN (
+                'chat', 'text_completion', 'generate_content', 'completion', 'completions',
+                'generate', 'responses', 'llm_request', 'model_request'
+            )
+            THEN 'model'
             WHEN operation = 'embeddings' THEN 'embedding'
             WHEN operation IN ('retrieval', 'vector_db_retrieve') THEN 'retriever'
             WHEN operation = 'rerank' THEN 'reranker'
@@ -20,7 +24,8 @@ evidence AS (
         CASE
             WHEN vendor IN ('llm', 'generation', 'model', 'completion') THEN 'model'
             WHEN vendor IN ('embedding', 'embedder') THEN 'embedding'
-            WHEN vendor IN ('reranker', 'retriever', 'tool', 'agent', 'workflow', 'prompt', 'guardrail', 'evaluator') THEN vendor
+            WHEN vendor IN ('reranker', 'retriever', 'tool', 'agent', 'workflow', 'prompt', 'guardrail', 'evaluator')
+            THEN vendor
             WHEN vendor = 'flow' THEN 'workflow'
             WHEN vendor = 'vector_store' THEN 'retriever'
             WHEN vendor IN ('chain', 'task', 'parser', 'session', 'chat_client', 'advisor') THEN 'step'
@@ -37,8 +42,14 @@ evidence AS (
         kind IN ('CLIENT', 'SERVER') AS is_wire,
         destination IS NOT NULL OR message_system IS NOT NULL OR message_verb IS NOT NULL AS has_message,
         rpc_system = 'aws-api' AND lower(rpc_service) IN ('sqs', 'sns', 'kinesis', 'eventbridge') AS is_aws_message,
-        db_system IS NOT NULL OR db_namespace IS NOT NULL OR query_text IS NOT NULL OR db_operation IS NOT NULL AS has_db,
-        http_method IS NOT NULL OR http_status IS NOT NULL OR http_route IS NOT NULL OR url_path IS NOT NULL AS has_http,
+        db_system IS NOT NULL
+            OR db_namespace IS NOT NULL
+            OR query_text IS NOT NULL
+            OR db_operation IS NOT NULL AS has_db,
+        http_method IS NOT NULL
+            OR http_status IS NOT NULL
+            OR http_route IS NOT NULL
+            OR url_path IS NOT NULL AS has_http,
         coalesce(scope_name LIKE 'autogen %', false) AS is_autogen
     FROM spans
 ),
@@ -60,12 +71,18 @@ decided AS (
             THEN 'D1 noise'
 
             WHEN operation IN ('handoff', 'goto') OR vendor = 'handoff' OR handoff_to IS NOT NULL
-                OR (vendor = 'tool' AND (lower(name) LIKE 'handoff to %' OR tool_name LIKE 'transfer\_to\_%' ESCAPE '\'))
+                OR (
+                    vendor = 'tool'
+                    AND (lower(name) LIKE 'handoff to %' OR tool_name LIKE 'transfer\_to\_%' ESCAPE '\')
+                )
             THEN 'D2 handoff'
 
             WHEN mcp IS NOT NULL AND is_wire THEN
                 CASE
-                    WHEN mcp IN ('initialize', 'ping', 'server/discover', 'resources/subscribe', 'resources/unsubscribe')
+                    WHEN mcp IN (
+                        'initialize', 'ping', 'server/discover', 'resources/subscribe',
+                        'resources/unsubscribe'
+                    )
                         OR mcp LIKE 'notifications/%' OR mcp LIKE '%/list' OR mcp LIKE 'logging/%'
                         OR mcp LIKE 'roots/%' OR mcp LIKE 'completion/%'
                     THEN 'D3 mcp_control'
@@ -95,8 +112,10 @@ decided AS (
             WHEN executor_id IS NOT NULL THEN 'D5 agent'
 
             WHEN is_autogen AND message_verb = 'process' THEN 'D6 agent'
-            WHEN is_aws_message AND regexp_matches(rpc_method, '^(Send|Publish|PutEvents|PutRecord)') THEN 'D6 queue_producer'
-            WHEN is_aws_message AND regexp_matches(rpc_method, '^(Receive|Delete|ChangeMessage|GetRecords)') THEN 'D6 queue_poll'
+            WHEN is_aws_message AND regexp_matches(rpc_method, '^(Send|Publish|PutEvents|PutRecord)')
+            THEN 'D6 queue_producer'
+            WHEN is_aws_message AND regexp_matches(rpc_method, '^(Receive|Delete|ChangeMessage|GetRecords)')
+            THEN 'D6 queue_poll'
             WHEN is_aws_message THEN 'D6 queue_admin'
             WHEN has_message OR kind IN ('PRODUCER', 'CONSUMER') THEN
                 CASE
@@ -109,7 +128,8 @@ decided AS (
                     ELSE 'D6 queue_admin'
                 END
 
-            WHEN db_system IN ('redis', 'memcached', 'valkey', 'keydb', 'dragonfly', 'hazelcast', 'aerospike') THEN 'D7 cache'
+            WHEN db_system IN ('redis', 'memcached', 'valkey', 'keydb', 'dragonfly', 'hazelcast', 'aerospike')
+            THEN 'D7 cache'
             WHEN has_db THEN 'D7 db'
             WHEN bucket IS NOT NULL OR (rpc_system = 'aws-api' AND lower(rpc_service) = 's3') THEN 'D7 object_store'
 
@@ -124,7 +144,10 @@ decided AS (
             WHEN (has_http OR graphql_operation IS NOT NULL) AND kind = 'SERVER' THEN 'D9 http_server'
 
             WHEN lower(sdk_language) = 'webjs'
-                OR scope_name IN ('@opentelemetry/instrumentation-document-load', '@opentelemetry/instrumentation-user-interaction')
+                OR scope_name IN (
+                    '@opentelemetry/instrumentation-document-load',
+                    '@opentelemetry/instrumentation-user-interaction'
+                )
             THEN 'D10 ui'
 
             WHEN kind = 'CLIENT' THEN 'D11 rpc_client'

@@ -18,7 +18,8 @@ signals AS (
         coalesce(lower(spans.finish_reason), '')                                 AS finish,
         regexp_matches(
             concat_ws(' ', spans.error_type, spans.exception_type, spans.status_message),
-            'GraphInterrupt|NodeInterrupt|GraphBubbleUp|ParentCommand|GraphDrained|Command\(|CallDeferred|ApprovalRequired|StopIteration|StopAsyncIteration|GeneratorExit|\bWatchError'
+            'GraphInterrupt|NodeInterrupt|GraphBubbleUp|ParentCommand|GraphDrained|Command\(|CallDeferred'
+            || '|ApprovalRequired|StopIteration|StopAsyncIteration|GeneratorExit|\bWatchError'
         )                                                                        AS is_control,
         spans.error_type IS NOT NULL
             OR upper(spans.log_level) IN ('ERROR', 'FATAL')

@@ -85,7 +85,11 @@ ruled AS (
         *,
         CASE
             WHEN type = outer_type
-                AND type IN ('model', 'embedding', 'reranker', 'retriever', 'mcp_client', 'db', 'http_client', 'rpc_client', 'http_server', 'object_store', 'cache', 'queue_producer')
+                AND type IN (
+                    'model', 'embedding', 'reranker', 'retriever', 'mcp_client', 'db',
+                    'http_client', 'rpc_client', 'http_server', 'object_store', 'cache',
+                    'queue_producer'
+                )
                 AND is_other_response IS NOT TRUE
             THEN 'layer'
             WHEN type = 'tool' AND outer_type = 'tool' AND (has_same_label OR has_same_call IS TRUE) THEN 'layer'
@@ -94,10 +98,16 @@ ruled AS (
             WHEN type = 'mcp_client' AND outer_type = 'tool' THEN 'layer'
             -- What an MCP server or a consumer calls is its own handoff: only what carries a call folds.
             WHEN type IN ('http_client', 'rpc_client')
-                AND outer_type IN ('model', 'embedding', 'reranker', 'mcp_client', 'db', 'cache', 'object_store', 'queue_producer', 'queue_poll', 'memory', 'faas_client')
+                AND outer_type IN (
+                    'model', 'embedding', 'reranker', 'mcp_client', 'db', 'cache', 'object_store',
+                    'queue_producer', 'queue_poll', 'memory', 'faas_client'
+                )
             THEN 'transport'
             WHEN type IN ('http_server', 'rpc_server')
-                AND outer_type IN ('http_client', 'rpc_client', 'faas_client', 'model', 'embedding', 'reranker', 'mcp_client')
+                AND outer_type IN (
+                    'http_client', 'rpc_client', 'faas_client', 'model', 'embedding', 'reranker',
+                    'mcp_client'
+                )
             THEN 'server'
             WHEN type = 'mcp_server' AND outer_type = 'http_server' THEN 'server'
         END  AS part
@@ -109,7 +119,9 @@ spaced AS (
     SELECT
         *,
         count(*) OVER alike                                                     AS alike_count,
-        max(end_ns) OVER (alike ORDER BY start_ns, node_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) > start_ns AS is_beside
+        max(end_ns) OVER (
+            alike ORDER BY start_ns, node_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) > start_ns                                                            AS is_beside
     FROM ruled
     WHERE part IS NOT NULL
     WINDOW alike AS (PARTITION BY outer_id, type, part, CASE WHEN part = 'transport' THEN host END)

@@ -5,9 +5,14 @@ CREATE OR REPLACE TEMP MACRO sql_access(verb) AS
         WHEN verb IN ('SELECT', 'SHOW', 'DESCRIBE', 'DESC', 'EXPLAIN', 'VALUES', 'UNLOAD', 'WITH', 'TABLE') THEN 'read'
         WHEN verb IN ('INSERT', 'UPDATE', 'MERGE', 'REPLACE', 'UPSERT', 'COPY', 'LOAD') THEN 'write'
         WHEN verb IN ('DELETE', 'TRUNCATE') THEN 'delete'
-        WHEN verb IN ('CREATE', 'ALTER', 'DROP', 'RENAME', 'GRANT', 'REVOKE', 'VACUUM', 'ANALYZE', 'OPTIMIZE', 'REINDEX', 'REFRESH', 'ATTACH', 'LOCK', 'KILL') THEN 'admin'
+        WHEN verb IN (
+            'CREATE', 'ALTER', 'DROP', 'RENAME', 'GRANT', 'REVOKE', 'VACUUM', 'ANALYZE', 'OPTIMIZE',
+            'REINDEX', 'REFRESH', 'ATTACH', 'LOCK', 'KILL'
+        )
+        THEN 'admin'
         WHEN verb IN ('CALL', 'EXEC', 'EXECUTE', 'DO') THEN 'execute'
-        WHEN verb IN ('BEGIN', 'START', 'COMMIT', 'ROLLBACK', 'SAVEPOINT', 'RELEASE', 'SET', 'USE', 'PRAGMA', 'END') THEN 'none'
+        WHEN verb IN ('BEGIN', 'START', 'COMMIT', 'ROLLBACK', 'SAVEPOINT', 'RELEASE', 'SET', 'USE', 'PRAGMA', 'END')
+        THEN 'none'
         ELSE 'unknown'
     END;
 
@@ -33,7 +38,11 @@ CREATE OR REPLACE TEMP MACRO redis_access(verb) AS
             'FAILOVER', 'LATENCY', 'SLOWLOG', 'PSYNC', 'SYNC'
         ) THEN 'admin'
         WHEN verb LIKE 'EVAL%' OR verb LIKE 'FCALL%' THEN 'execute'
-        WHEN verb IN ('AUTH', 'PING', 'SELECT', 'HELLO', 'ECHO', 'QUIT', 'RESET', 'COMMAND', 'INFO', 'TIME', 'WATCH', 'UNWATCH', 'SUBSCRIBE', 'UNSUBSCRIBE', 'DISCARD', 'WAIT') THEN 'none'
+        WHEN verb IN (
+            'AUTH', 'PING', 'SELECT', 'HELLO', 'ECHO', 'QUIT', 'RESET', 'COMMAND', 'INFO', 'TIME',
+            'WATCH', 'UNWATCH', 'SUBSCRIBE', 'UNSUBSCRIBE', 'DISCARD', 'WAIT'
+        )
+        THEN 'none'
         WHEN verb IN ('PIPELINE', 'MULTI', 'EXEC') OR verb IS NULL THEN 'unknown'
         WHEN verb IN (
             'APPEND', 'BITFIELD', 'BITOP', 'COPY', 'DECR', 'DECRBY', 'EXPIRE', 'EXPIREAT', 'GEOADD', 'GEORADIUS',
@@ -50,7 +59,11 @@ CREATE OR REPLACE TEMP MACRO redis_access(verb) AS
 CREATE OR REPLACE TEMP MACRO memcached_access(verb) AS
     CASE
         WHEN verb IN ('get', 'gets', 'gat', 'gats', 'get_many', 'get_multi') THEN 'read'
-        WHEN verb IN ('set', 'add', 'replace', 'append', 'prepend', 'cas', 'incr', 'decr', 'touch', 'set_many', 'set_multi') THEN 'write'
+        WHEN verb IN (
+            'set', 'add', 'replace', 'append', 'prepend', 'cas', 'incr', 'decr', 'touch',
+            'set_many', 'set_multi'
+        )
+        THEN 'write'
         WHEN verb IN ('delete', 'delete_many', 'delete_multi') THEN 'delete'
         WHEN verb = 'flush_all' THEN 'admin'
         ELSE 'unknown'
@@ -58,17 +71,31 @@ CREATE OR REPLACE TEMP MACRO memcached_access(verb) AS
 
 CREATE OR REPLACE TEMP MACRO mongodb_access(verb) AS
     CASE
-        WHEN verb IN ('find', 'findone', 'aggregate', 'count', 'countdocuments', 'distinct', 'listcollections', 'listindexes', 'listdatabases', 'getmore') THEN 'read'
-        WHEN verb LIKE 'findanddelete%' OR verb LIKE 'findonean%delete' OR verb LIKE 'delete%' OR verb LIKE 'remove%' THEN 'delete'
-        WHEN verb LIKE 'insert%' OR verb LIKE 'update%' OR verb LIKE 'replace%' OR verb LIKE 'findandmodify%' OR verb LIKE 'findone%' OR verb = 'bulkwrite' THEN 'write'
-        WHEN verb LIKE 'create%' OR verb LIKE 'drop%' OR verb IN ('collmod', 'renamecollection', 'grantrolestouser', 'grantroles', 'revokerolesfromuser') THEN 'admin'
+        WHEN verb IN (
+            'find', 'findone', 'aggregate', 'count', 'countdocuments', 'distinct',
+            'listcollections', 'listindexes', 'listdatabases', 'getmore'
+        )
+        THEN 'read'
+        WHEN verb LIKE 'findanddelete%' OR verb LIKE 'findonean%delete' OR verb LIKE 'delete%' OR verb LIKE 'remove%'
+        THEN 'delete'
+        WHEN verb LIKE 'insert%' OR verb LIKE 'update%' OR verb LIKE 'replace%' OR verb = 'bulkwrite'
+            OR verb LIKE 'findandmodify%' OR verb LIKE 'findone%'
+        THEN 'write'
+        WHEN verb LIKE 'create%' OR verb LIKE 'drop%' OR verb IN (
+            'collmod', 'renamecollection', 'grantrolestouser', 'grantroles', 'revokerolesfromuser'
+        )
+        THEN 'admin'
         WHEN verb IN ('hello', 'ping', 'ismaster', 'endsessions', 'committransaction', 'aborttransaction') THEN 'none'
         ELSE 'unknown'
     END;
 
 CREATE OR REPLACE TEMP MACRO elasticsearch_access(verb) AS
     CASE
-        WHEN verb IN ('search', 'msearch', 'get', 'mget', 'count', 'scroll', 'exists', 'field_caps', 'explain', 'sql', 'sql.query', 'esql.query') THEN 'read'
+        WHEN verb IN (
+            'search', 'msearch', 'get', 'mget', 'count', 'scroll', 'exists', 'field_caps',
+            'explain', 'sql', 'sql.query', 'esql.query'
+        )
+        THEN 'read'
         WHEN verb LIKE 'indices.get%' OR verb LIKE 'indices.stats%' OR verb LIKE 'indices.exists%' THEN 'read'
         WHEN verb IN ('index', 'create', 'update', 'bulk', 'reindex', 'update_by_query') THEN 'write'
         WHEN verb IN ('delete', 'delete_by_query') THEN 'delete'
@@ -78,7 +105,8 @@ CREATE OR REPLACE TEMP MACRO elasticsearch_access(verb) AS
 
 CREATE OR REPLACE TEMP MACRO dynamodb_access(verb) AS
     CASE
-        WHEN verb IN ('getitem', 'batchgetitem', 'query', 'scan', 'transactgetitems', 'describetable', 'listtables') THEN 'read'
+        WHEN verb IN ('getitem', 'batchgetitem', 'query', 'scan', 'transactgetitems', 'describetable', 'listtables')
+        THEN 'read'
         WHEN verb IN ('putitem', 'updateitem', 'batchwriteitem', 'transactwriteitems') THEN 'write'
         WHEN verb = 'deleteitem' THEN 'delete'
         WHEN verb IN ('createtable', 'updatetable', 'deletetable') THEN 'admin'
@@ -87,7 +115,11 @@ CREATE OR REPLACE TEMP MACRO dynamodb_access(verb) AS
 
 CREATE OR REPLACE TEMP MACRO object_access(verb) AS
     CASE
-        WHEN verb IN ('CreateBucket', 'DeleteBucket', 'PutBucketPolicy', 'DeleteBucketPolicy', 'PutObjectAcl', 'PutBucketAcl') THEN 'admin'
+        WHEN verb IN (
+            'CreateBucket', 'DeleteBucket', 'PutBucketPolicy', 'DeleteBucketPolicy', 'PutObjectAcl',
+            'PutBucketAcl'
+        )
+        THEN 'admin'
         WHEN regexp_matches(verb, '(?i)^(get|head|list|select|download|read)') THEN 'read'
         WHEN regexp_matches(verb, '(?i)^(delete|abortmultipart|remove)') THEN 'delete'
         WHEN regexp_matches(verb, '(?i)^(put|copy|upload|complete|restore|create|write|insert)') THEN 'write'
@@ -106,7 +138,8 @@ CREATE OR REPLACE TEMP MACRO vector_access(verb) AS
 CREATE OR REPLACE TEMP MACRO http_access(method, path) AS
     CASE
         WHEN upper(method) IN ('GET', 'HEAD', 'OPTIONS', 'QUERY') THEN 'read'
-        WHEN upper(method) = 'POST' AND regexp_matches(path, '/(search|_search|query|find|lookup|list|batchGet|count)$') THEN 'read'
+        WHEN upper(method) = 'POST' AND regexp_matches(path, '/(search|_search|query|find|lookup|list|batchGet|count)$')
+        THEN 'read'
         WHEN upper(method) = 'POST' AND regexp_matches(path, '/graphql$') THEN 'unknown'
         WHEN upper(method) IN ('POST', 'PUT', 'PATCH') THEN 'write'
         WHEN upper(method) = 'DELETE' THEN 'delete'
@@ -128,8 +161,19 @@ CREATE OR REPLACE TEMP MACRO name_words(name) AS
 
 CREATE OR REPLACE TEMP MACRO word_access(word) AS
     CASE
-        WHEN word IN ('get', 'list', 'search', 'query', 'find', 'read', 'fetch', 'describe', 'count', 'lookup', 'check', 'view', 'show', 'download', 'retrieve', 'recommend', 'load', 'select', 'browse', 'inspect', 'status') THEN 'read'
-        WHEN word IN ('create', 'update', 'set', 'put', 'add', 'insert', 'save', 'send', 'post', 'submit', 'book', 'cancel', 'approve', 'transfer', 'pay', 'refund', 'upload', 'move', 'rename', 'write', 'edit', 'modify', 'upsert', 'append', 'publish', 'store', 'register', 'assign', 'schedule', 'open', 'close') THEN 'write'
+        WHEN word IN (
+            'get', 'list', 'search', 'query', 'find', 'read', 'fetch', 'describe', 'count',
+            'lookup', 'check', 'view', 'show', 'download', 'retrieve', 'recommend', 'load',
+            'select', 'browse', 'inspect', 'status'
+        )
+        THEN 'read'
+        WHEN word IN (
+            'create', 'update', 'set', 'put', 'add', 'insert', 'save', 'send', 'post', 'submit',
+            'book', 'cancel', 'approve', 'transfer', 'pay', 'refund', 'upload', 'move', 'rename',
+            'write', 'edit', 'modify', 'upsert', 'append', 'publish', 'store', 'register', 'assign',
+            'schedule', 'open', 'close'
+        )
+        THEN 'write'
         WHEN word IN ('delete', 'remove', 'purge', 'erase', 'drop') THEN 'delete'
         WHEN word IN ('grant', 'revoke', 'configure', 'deploy', 'restart') THEN 'admin'
         WHEN word IN ('exec', 'execute', 'run', 'shell', 'invoke', 'eval') THEN 'execute'
@@ -139,7 +183,10 @@ CREATE OR REPLACE TEMP MACRO word_access(word) AS
 CREATE OR REPLACE TEMP MACRO words_access(lead, follow, last) AS
     CASE
         WHEN lead IN ('create', 'drop', 'delete', 'alter')
-            AND follow IN ('table', 'tables', 'role', 'roles', 'user', 'users', 'database', 'schema', 'bucket', 'index', 'policy')
+            AND follow IN (
+                'table', 'tables', 'role', 'roles', 'user', 'users', 'database', 'schema', 'bucket',
+                'index', 'policy'
+            )
         THEN 'admin'
         ELSE coalesce(word_access(lead), word_access(follow), word_access(last), 'unknown')
     END;

@@ -243,7 +243,8 @@ SELECT
             units.callee,
             CASE
                 WHEN units.type IN ('agent', 'workflow') THEN 'agent:' || coalesce(units.label, '?')
-                WHEN units.role <> 'transparent' OR units.unit_id = units.root_id THEN 'service:' || coalesce(units.service, '?')
+                WHEN units.role <> 'transparent' OR units.unit_id = units.root_id
+                THEN 'service:' || coalesce(units.service, '?')
             END
         ),
         ' → ' ORDER BY walk.place
