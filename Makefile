@@ -3,6 +3,10 @@ PYTHON ?= python3
 SERVE ?= 1
 DEMO ?= demo
 BIN := .venv/bin
+COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
+HAS_UV := command -v uv >/dev/null 2>&1
+INSTALL = if $(HAS_UV); then set -- uv pip install --quiet --python $(BIN)/python; \
+	else set -- $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile; fi; "$$@"
 # Debian's packages, where this user may install them.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
 MAY_APT := command -v apt-get >/dev/null 2>&1 && $(SUDO) true 2>/dev/null
@@ -10,19 +14,21 @@ APT := $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive 
 
 .PHONY: demo test lint types layers tests notebooks browser lock clean
 
-# The stamp is as new as the lock, so that a changed pin reinstalls.
+# The stamps are as new as the locks, so that a changed pin reinstalls.
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "orchrisk needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Set PYTHON=python3.x." >&2; exit 1; }
-	@if command -v uv >/dev/null 2>&1; then \
-		uv venv --quiet --allow-existing --python $(PYTHON) .venv && \
-		uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock && \
-		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
+	@if $(HAS_UV); then \
+		uv venv --quiet --allow-existing --python $(PYTHON) .venv ; \
 	else \
-		$(MAY_APT) && ! $(PYTHON) -c 'import ensurepip' 2>/dev/null && $(APT) python3-venv >/dev/null ; \
-		$(PYTHON) -m venv .venv && \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
+		$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(MAY_APT) && $(APT) python3-venv >/dev/null; } ; \
+		$(PYTHON) -m venv .venv ; \
 	fi
+	@$(INSTALL) --require-hashes -r requirements.lock
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/developed: .venv/installed requirements-dev.lock
+	@$(INSTALL) --require-hashes -r requirements-dev.lock
 	@touch $@
 
 demo: .venv/installed
@@ -30,21 +36,22 @@ demo: .venv/installed
 
 test: lint types layers tests notebooks
 
-lint: .venv/installed
+lint: .venv/developed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-types: .venv/installed
+types: .venv/developed
 	$(BIN)/mypy
 
-layers: .venv/installed
+layers: .venv/developed
 	$(BIN)/lint-imports
 
-tests: .venv/installed browser
+tests: .venv/developed browser
 	$(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered
 
-notebooks: .venv/installed
-	$(BIN)/pytest -p no:randomly --nbmake --nbmake-timeout=300 notebooks
+notebooks: .venv/developed
+	$(BIN)/orchrisk demo build/notebooks --requests 900 --no-serve >/dev/null
+	ORCHRISK_LAKE=$(CURDIR)/build/notebooks/lake $(BIN)/pytest -p no:randomly --nbmake --nbmake-timeout=300 notebooks
 
 # Browser tests need Debian's Chromium; where it cannot be had they are skipped, and say so.
 browser:
@@ -52,7 +59,8 @@ browser:
 	@command -v chromium >/dev/null 2>&1 || [ -z "$$ORCHRISK_REQUIRE_BROWSER" ] || { echo "Chromium is required here and could not be installed." >&2; exit 1; }
 
 lock:
-	uv pip compile pyproject.toml --group dev --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o requirements.lock
+	$(COMPILE) pyproject.toml --group build -o requirements.lock
+	$(COMPILE) --group dev --constraint requirements.lock -o requirements-dev.lock
 
 clean:
-	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv build demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
