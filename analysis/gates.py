@@ -69,7 +69,7 @@ def verdict(gates: list[Gate]) -> tuple[Answer, str]:
     failing = [gate for gate in gates if gate.label == Result.FAILED]
     unknown = [gate for gate in gates if gate.label == Result.NOT_ENOUGH]
     if failing:
-        return Answer.NOT_READY, "; ".join(_said(gate) for gate in failing) + "."
+        return Answer.NOT_READY, " ".join(f"{_said(gate)}." for gate in failing)
     if unknown or not gates:
         names = ", ".join(gate.name for gate in unknown) or "there are none"
         return Answer.NOT_ENOUGH, f"{len(unknown)} of {len(gates)} gates are open: {names}."

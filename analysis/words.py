@@ -76,7 +76,7 @@ def percent(ratio: float | None) -> str:
         return "–"
     # 99.97 % must not be rounded into a perfect score.
     if 0.999 <= ratio < 1:
-        return f"{min(math.floor(ratio * 1e6) / 1e4, 99.9999):.6g}{NARROW}%"
+        return f"{math.floor(ratio * 1e4) / 100:.2f}{NARROW}%"
     return f"{digits(ratio * 100)}{NARROW}%"
 
 
@@ -163,5 +163,5 @@ def measured_interval(lower: float, upper: float, unit: str) -> str:
         return change_interval(1 + lower, 1 + upper)
     if math.isnan(lower) and math.isnan(upper):
         return NO_INTERVAL if unit == "usd" else "all counted"
-    low, high = ("none" if math.isnan(end) else count(end) for end in (lower, upper))
-    return f"[{low} – {high}]"
+    ends = ("none" if math.isnan(end) else measured(end, unit) for end in (lower, upper))
+    return f"[{' – '.join(ends)}]"

@@ -16,7 +16,17 @@ from ingest.report import LoadReport, Progress
 from ingest.schema import COHORT_PATTERN
 
 _LAST = "last-ingest"
-_FIRST = ("ingested_at", "name", "cohort", "format", "bytes", "read", "kept", "duplicates")
+_LEDGER = {
+    "ingested_at": st.column_config.DatetimeColumn("Read in (UTC)", format="YYYY-MM-DD HH:mm"),
+    "name": st.column_config.TextColumn("Source"),
+    "cohort": st.column_config.TextColumn("Cohort"),
+    "format": st.column_config.TextColumn("Format"),
+    "read": st.column_config.NumberColumn("Read", format="localized"),
+    "kept": st.column_config.NumberColumn("Kept", format="localized"),
+    "duplicates": st.column_config.NumberColumn("Duplicate", format="localized"),
+    "rejected": st.column_config.NumberColumn("Rejected", format="localized"),
+    "bytes": st.column_config.NumberColumn("Size", format="bytes"),
+}
 
 
 def page() -> None:
@@ -172,7 +182,8 @@ def _history(ledger: pd.DataFrame) -> None:
         ledger,
         hide_index=True,
         key="ledger",
-        column_order=[*_FIRST, *(name for name in ledger.columns if name not in _FIRST)],
+        column_order=list(_LEDGER),
+        column_config=_LEDGER,
         alt="Every source that was read into the lake",
     )
     parts.export(ledger, "ledger")

@@ -85,7 +85,7 @@ def _verdict(found: Readiness) -> None:
         if count[word]
     ]
     open_gates = [gate for gate in found.gates if str(gate.label) != "pass"]
-    changes = [f"{gate.name}: {gate.missing}" for gate in _sorted(open_gates) if gate.missing][:3]
+    changes = [_needed(gate) for gate in _sorted(open_gates)][:3]
     parts.verdict(
         _TONES.get(label, "quiet"),
         label.capitalize(),
@@ -96,6 +96,13 @@ def _verdict(found: Readiness) -> None:
         changes=changes or ["Any gate that fails in a later window"],
         ask="What would change it" if label != "not enough evidence" else "What would decide it",
     )
+
+
+def _needed(gate: Gate) -> str:
+    """Return what a gate that does not pass waits for."""
+    if str(gate.label) != "fail":
+        return f"{gate.name}: {gate.missing}"
+    return f"{gate.name}: {_required(gate)}, now {words.measured(gate.measured, gate.unit)}"
 
 
 def _figures(figures: list[Figure]) -> None:

@@ -26,7 +26,7 @@ THIN = words.NARROW
         (words.digits(math.inf), "–"),
         (words.count(1234.0), "1,234"),
         (words.percent(0.0312), f"3.12{THIN}%"),
-        (words.percent(0.99996), f"99.996{THIN}%"),
+        (words.percent(0.99996), f"99.99{THIN}%"),
         (words.percent(1.0), f"100{THIN}%"),
         (words.percent_interval(NONE, NONE), "[no interval]"),
         (words.percent_interval(0.5, NONE), f"[50.0{THIN}% – none]"),
@@ -49,7 +49,10 @@ THIN = words.NARROW
         (words.measured(0.05, "change"), f"+5.0{THIN}%"),
         (words.measured(0.705, "usd"), "$0.705"),
         (words.measured_interval(NONE, NONE, "ratio"), "[no interval]"),
+        (words.percent(0.999808), f"99.98{THIN}%"),
         (words.measured_interval(NONE, NONE, "boundaries"), "all counted"),
+        (words.measured_interval(0.68, 0.71, "usd"), "[$0.680 – $0.710]"),
+        (words.measured_interval(151, NONE, "traces"), "[151 – none]"),
     ],
 )
 def test_a_figure_reads_as_people_say_it(told, expected):
