@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import pandas as pd
@@ -318,7 +318,7 @@ def _slower(compared: pilot.Comparison, required: float, gates: int) -> Gate:
 def _coverage(model: Model, scope: Scope, required: float, gates: int) -> Gate:
     rows = model.ask("trace_coverage", scope)
     traces, complete = int(rows["traces"].sum()), int(rows["complete_traces"].sum())
-    return share_gate(
+    gate = share_gate(
         "Complete traces",
         lambda level: stats.independent(complete, traces, level=level),
         required,
@@ -326,6 +326,14 @@ def _coverage(model: Model, scope: Scope, required: float, gates: int) -> Gate:
         "quality",
         noun="traces",
     )
+    if gate.label == Result.PASSED or not traces:
+        return gate
+    begun, holed = int(rows["cut_traces"].sum()), int(rows["traces_with_missing_spans"].sum())
+    seen = (
+        f"Of {words.counted(traces, 'trace')} {words.count(begun)} begin in the middle, their "
+        f"caller's context lost, and {words.count(holed)} miss spans."
+    )
+    return replace(gate, missing=f"{seen} {gate.missing}".strip())
 
 
 def _undeclared(model: Model, contracts: Contracts | None, scope: Scope) -> Gate:

@@ -235,8 +235,8 @@ def _open(moved: Change, window: Windows, name: str) -> str:
     if not (math.isfinite(moved.lower) and math.isfinite(moved.upper)):
         units = min(moved.before.units, moved.after.units)
         return (
-            f"{said}, without an interval: {words.count(have)} in "
-            f"{words.counted(units, window.unit)} are too few."
+            f"{said}, without an interval: {words.count(have)} on a side, "
+            f"in {words.counted(units, 'unit')} ({window.unit}), are too few."
         )
     said += f" {words.change_interval(moved.lower, moved.upper)}, which settles nothing"
     if not math.isfinite(moved.n_needed):

@@ -110,11 +110,10 @@ def _figures(figures: list[Figure]) -> None:
         return
     for column, figure in zip(st.columns(len(figures)), figures, strict=True):
         with column:
-            is_said = str(figure.grade) != "insufficient" and _is_known(figure.value)
             trend = [value for value in figure.trend if _is_known(value)]
             st.metric(
                 figure.name,
-                words.measured(figure.value, figure.unit) if is_said else words.TOO_FEW,
+                _said(figure),
                 delta=_moved(figure),
                 delta_color=_tone(figure),
                 delta_description=_was(figure),
@@ -122,6 +121,13 @@ def _figures(figures: list[Figure]) -> None:
                 chart_data=trend if len(trend) > 1 else None,
                 height="stretch",
             )
+
+
+def _said(figure: Figure) -> str:
+    if not figure.n:
+        return "not known"
+    is_said = str(figure.grade) != "insufficient" and _is_known(figure.value)
+    return words.measured(figure.value, figure.unit) if is_said else words.TOO_FEW
 
 
 def _tone(figure: Figure) -> Literal["normal", "inverse", "off"]:
@@ -150,7 +156,7 @@ def _was(figure: Figure) -> str:
         said.append(words.measured_interval(figure.lower, figure.upper, figure.unit))
     if _is_known(figure.was):
         said.append(f"was {words.measured(figure.was, figure.unit)}")
-    return ", ".join(said) or f"n = {words.count(figure.n)}"
+    return ", ".join(said) or "nothing here to measure it by"
 
 
 def _ranking(found: Readiness) -> None:
