@@ -57,7 +57,7 @@ IDENTITY = pa.schema(
     ]
 )
 
-# What a span may say of itself, under whichever key; BOUNDARIES.md section 1 lists the keys.
+# What a span may say of itself, under whichever key; `conventions` lists the keys.
 PROMOTED = pa.schema(
     [
         # resource

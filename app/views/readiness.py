@@ -187,7 +187,7 @@ def _ranking(found: Readiness) -> None:
             key="ranking",
             alt="Boundaries ranked by bad requests per 1,000",
             column_config={
-                "Boundary": st.column_config.TextColumn(width=330),
+                "Boundary": st.column_config.TextColumn(width=300),
                 **{
                     name: st.column_config.TextColumn(alignment="right")
                     for name in (

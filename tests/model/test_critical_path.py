@@ -1,4 +1,4 @@
-"""The critical path is the clip rule's, to the nanosecond (METHODS.md 3)."""
+"""The critical path is the clip rule's, to the nanosecond (METHODS.md, critical path)."""
 
 import time
 
@@ -137,7 +137,7 @@ def test_time_belongs_to_the_nearest_handoff_above(ask):
 
 
 def oracle(root):
-    """METHODS.md 3.1, literally: walk backwards from the end, take the child that ends last."""
+    """METHODS.md, critical path, literally: walk backwards from the end, take the child that ends last."""
     own = {}
 
     def walk(span, start, end):

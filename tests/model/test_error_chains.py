@@ -1,4 +1,4 @@
-"""An error counts once, where it began, and weights add up to failed requests (METHODS.md 4)."""
+"""An error counts once, where it began, and weights add up to failed requests (METHODS.md, errors)."""
 
 from fractions import Fraction
 
@@ -190,7 +190,7 @@ def trees(draw):
 
 
 def oracle(tree):
-    """Weight of each visible origin, from the words of METHODS.md 4."""
+    """Weight of each visible origin, from the words of METHODS.md, errors."""
     failed = [is_failed for _, is_failed in tree]
 
     def up(number):

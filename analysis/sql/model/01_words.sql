@@ -1,4 +1,4 @@
--- Words: how a name, a path, a host or an error text is read (BOUNDARIES.md 3.2, 3.3, 4.2, 5.2).
+-- Words: how a name, a path, a host or an error text is read (BOUNDARIES.md).
 
 -- A name without what changes from run to run: UUIDs and hex of 16 digits or more.
 CREATE OR REPLACE TEMP MACRO plain_name(raw) AS
@@ -78,7 +78,7 @@ CREATE OR REPLACE TEMP MACRO model_host(host) AS
         WHEN host = 'api.fireworks.ai' THEN 'fireworks_ai'
     END;
 
--- Frameworks write themselves into the provider's key: not a provider (BOUNDARIES.md 1.2).
+-- Frameworks write themselves into the provider's key: not a provider .
 CREATE OR REPLACE TEMP MACRO provider_name(raw) AS
     CASE
         WHEN lower(raw) IN (

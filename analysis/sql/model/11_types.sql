@@ -1,4 +1,4 @@
--- types: one row a span, what its own attributes say it is (BOUNDARIES.md 2.2, D0 to D11).
+-- types: one row a span, what its own attributes say it is (BOUNDARIES.md, types D0 to D11).
 --
 -- `decision` is the rule and the type; the first rule that matches wins. D12 and D13 need the tree.
 

@@ -1,4 +1,4 @@
--- tree: one row a span, its final type and the ancestors that matter (BOUNDARIES.md 2.2, D12; 2.4; 3.2).
+-- tree: one row a span, its final type and the ancestors that matter (BOUNDARIES.md, types D12).
 --
 -- `solid_id` is the nearest ancestor that is not transparent, `composite_id` the nearest that may call,
 -- `agent_id` the nearest agent or workflow, `root_id` the top of the fragment.

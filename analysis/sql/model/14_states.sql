@@ -1,4 +1,4 @@
--- states: one row a span, whether it failed and of what class (BOUNDARIES.md 5.1, 5.2).
+-- states: one row a span, whether it failed and of what class (BOUNDARIES.md, errors).
 --
 -- Soft outcomes (control_flow, retry_scheduled, incomplete, content_filter, truncated) have a class
 -- and are no error.

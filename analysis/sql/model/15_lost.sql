@@ -1,4 +1,4 @@
--- lost: one row a span without a parent that something inside the system began (BOUNDARIES.md 3.4).
+-- lost: one row a span without a parent that something inside the system began (BOUNDARIES.md, lost callers).
 --
 -- A call stands at the top of its trace when its caller recorded nothing or passed no trace on. What
 -- serves such a call is nobody's request, and the trace it begins is cut.

@@ -1,4 +1,4 @@
--- groups: one row a span, the handoff it is a part of (BOUNDARIES.md 2.4).
+-- groups: one row a span, the handoff it is a part of (BOUNDARIES.md, folding).
 --
 -- A fold is an edge from a span to the one that already says the same; the end of the edges is the
 -- representative. Edges follow parents and links from consumer to producer, so they form no circle.

@@ -1,4 +1,4 @@
--- Verbs: which access a command, a method or a name means, system by system (BOUNDARIES.md 4.1).
+-- Verbs: which access a command, a method or a name means, system by system (BOUNDARIES.md, access).
 
 CREATE OR REPLACE TEMP MACRO sql_access(verb) AS
     CASE

@@ -1,4 +1,4 @@
--- resources: one row a span that says something, what it touches and how (BOUNDARIES.md 4.1, 4.2).
+-- resources: one row a span that says something, what it touches and how (BOUNDARIES.md, access).
 --
 -- `resource` is the name shown, `touched` one entry a table, `topic` the words that hint at sensitivity.
 

@@ -1,4 +1,4 @@
--- calls: one row a boundary instance, one handoff from a caller to a callee (BOUNDARIES.md 3).
+-- calls: one row a boundary instance, one handoff from a caller to a callee (BOUNDARIES.md, calls).
 
 CREATE OR REPLACE TEMP MACRO is_model(type) AS
     type IN ('model', 'embedding', 'reranker');

@@ -1,4 +1,4 @@
--- requests: one row a user-facing entry, one thing somebody waited for (BOUNDARIES.md 2.2 D13, 6.2).
+-- requests: one row a user-facing entry, one thing somebody waited for (BOUNDARIES.md, types D13 and conversations).
 
 CREATE OR REPLACE TABLE requests AS
 WITH

@@ -1,4 +1,4 @@
--- critical_path: one row a span that a request waited for (METHODS.md 3.2, the closed form).
+-- critical_path: one row a span that a request waited for (METHODS.md, critical path; in closed form).
 --
 -- A span is critical on one window, or not at all: from the latest start to the earliest cut among
 -- itself and its ancestors. Only critical spans have critical children, so the walk stays short.

@@ -1,4 +1,4 @@
--- failures: one row a failing group, where it began and how far it went (METHODS.md 4, BOUNDARIES.md 5.3).
+-- failures: one row a failing group, where it began and how far it went (METHODS.md and BOUNDARIES.md, errors).
 --
 -- A unit is the part of a group on one side of a queue. Links lead from a failing unit to the failing
 -- unit above it; where a unit between them set no status the link is inferred. A call repeated after

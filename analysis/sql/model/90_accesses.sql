@@ -1,4 +1,4 @@
--- accesses: one row a call and resource touched (BOUNDARIES.md 4).
+-- accesses: one row a call and resource touched (BOUNDARIES.md, access).
 --
 -- A declared sensitivity counts; without one the words of the name give a hint, marked as inferred.
 
