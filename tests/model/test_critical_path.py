@@ -137,7 +137,7 @@ def test_time_belongs_to_the_nearest_handoff_above(ask):
 
 
 def oracle(root):
-    """METHODS.md, critical path, literally: walk backwards from the end, take the child that ends last."""
+    """METHODS.md, critical path, literally: backwards from the end, the child that ends last."""
     own = {}
 
     def walk(span, start, end):

@@ -1,4 +1,4 @@
-"""An error counts once, where it began, and weights add up to failed requests (METHODS.md, errors)."""
+"""An error counts once, where it began; weights add up to failed requests (METHODS.md, errors)."""
 
 from fractions import Fraction
 
