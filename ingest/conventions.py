@@ -777,6 +777,7 @@ CONTENT = (
     r"^tool\.(parameters|description|json_schema)$",
     r"^tool_(arguments|response|call_result)$",
     r"^genkit:(input|output)$",
+    r"^spring\.ai\.(chat|image|vectorstore)\..*(text|content|messages|documents|params)$",
     r"^mcp\.(request\.argument|response|tool\.(arguments|result)).*$",
     r"^message\.(content|body)$",
     r"^messaging\.message\.body$",

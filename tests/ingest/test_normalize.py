@@ -213,6 +213,7 @@ CONTENT = [
     *("ai.prompt.messages", "langfuse.observation.output", "tool.parameters", "ai.toolCall.args"),
     *("retrieval.documents.0.document.content", "gen_ai.tool.call.result", "tool_response"),
     *("pydantic_ai.all_messages", "gcp.vertex.agent.llm_request", "exception.stacktrace"),
+    *("spring.ai.chat.client.user.text", "spring.ai.chat.client.system.text"),
 ]
 DROPPED = [
     *("http.request.header.authorization", "http.request.header.cookie", "db.query.parameter.0"),
