@@ -284,7 +284,8 @@ def daily(frame: pd.DataFrame, palette: Palette, *, budget_ms: float | None = No
     """Return p50 and p95 by UTC day, one pair of lines a cohort, with the budget line."""
     data, notes = [], []
     newest = frame["day"].max()
-    for place, (cohort, side) in enumerate(_sides(frame)):
+    sides = _sides(frame)
+    for place, (cohort, side) in enumerate(sides):
         side = side.sort_values("day")
         colour = palette.cohort(cohort, position=place)
         for column, name, width, dash in (
@@ -320,11 +321,14 @@ def daily(frame: pd.DataFrame, palette: Palette, *, budget_ms: float | None = No
                         math.log10(last),
                         f"{safe(cohort)} {name}",
                         # A line that ends before the others would write over their start.
-                        # Nor may p50 write over p95 where both are one call.
+                        # Nor may p50 write over p95 where both are one call, nor one cohort
+                        # over another that ends on the same day.
                         **(
-                            {"xanchor": "left", "xshift": 7, "yshift": shift_px}
-                            if side["day"].iloc[-1] == newest
-                            else {"xanchor": "right", "yshift": 14}
+                            {"xanchor": "right", "yshift": 14}
+                            if side["day"].iloc[-1] != newest
+                            else {"xanchor": "left", "xshift": 7, "yshift": shift_px}
+                            if place == len(sides) - 1
+                            else {"xanchor": "right", "xshift": -7, "yshift": shift_px}
                         ),
                         font={"color": colour, "size": 12},
                     )
