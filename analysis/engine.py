@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import duckdb
 import pandas as pd
@@ -17,9 +17,6 @@ import pandas as pd
 from analysis import build, catalog
 from analysis.scope import CONDITIONS, Scope
 from ingest.lake import Lake
-
-if TYPE_CHECKING:
-    from analysis.contracts import Contracts
 
 TIMEOUT_S = 120.0
 MEMORY_RATIO = 0.6  # of the machine's, so that the pages beside it can breathe
@@ -94,15 +91,11 @@ class Model:
             yield cursor
 
 
-def connect(
-    lake: Path | str, *, contracts: "Contracts | None" = None, cache: Path | None = None
-) -> Model:
+def connect(lake: Path | str, *, cache: Path | None = None) -> Model:
     """Return the model of a lake, built now if this state of the lake has none yet.
 
-    `contracts` changes nothing in the relations; it is taken so that a caller needs one line.
     `cache` is where the model's file goes instead of beside the lake.
     """
-    del contracts
     source = Lake(lake)
     path = build.model_file(source, cache)
     connection = duckdb.connect(":memory:")

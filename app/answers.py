@@ -328,7 +328,7 @@ def _checks(checks: Sequence[Any]) -> str:
 
 def _verdict(readiness: Any) -> str:
     gates = table(
-        ("result", "gate", "measured", "95 % interval", "required", "missing"),
+        ("result", "gate", "measured", "95 % bounds", "required", "missing"),
         [
             (
                 gate.label,

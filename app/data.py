@@ -144,8 +144,7 @@ def readiness(scope: Scope) -> risk.Readiness:
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the lake …")
 def _model(now: Source) -> Model:
-    promised = _contracts(now.contracts, now.digest) if now.contracts else None
-    return engine.connect(Path(now.lake), contracts=promised)
+    return engine.connect(Path(now.lake))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -17,10 +17,10 @@ _LABELS: dict[str, tuple[Tone, str]] = {
 }
 
 METHOD = (
-    "A budget is kept when the whole 95 % interval of the share of calls within it lies above the "
-    "promised quantile, broken when the whole interval lies below, and not enough evidence "
-    "otherwise. The downstream budget is a share of the SLA for the critical-path time of all "
-    "calls but models together; a request keeps it as a whole, never boundary by boundary."
+    "A budget is kept when the upper bound of the 95 % interval of the promised quantile is within "
+    "it, broken when the lower bound is above it, and not enough evidence otherwise. "
+    "The downstream budget is a share of the SLA for the critical-path time of all calls but "
+    "models together; a request keeps it as a whole, never boundary by boundary."
 )
 
 

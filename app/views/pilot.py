@@ -28,7 +28,9 @@ METHOD = (
     "the conversation where both sides ran at the same time. Proven: the one-sided 95 % bound "
     "of the ratio is at most 0.90, so the tail fell by 10 % or more. Faster: the whole interval "
     "lies below no change. No worse: the one-sided bound is at most 1.05. Slower: the whole "
-    "interval lies above no change. Anything else is not enough evidence."
+    "interval lies above no change. Anything else is not enough evidence. "
+    "A boundary keeps its word only where it still holds with all boundaries looked at together "
+    "(q at most 0.10)."
 )
 
 

@@ -35,7 +35,9 @@ METHOD = (
     "boundary where its chain of failures began; a late one to the boundaries that spent the time "
     "on its critical path. Each bad request counts once, so the rows and the part that could not "
     "be attributed add up to the total. Intervals are 95 % and respect that calls of one "
-    "conversation are not independent. A gate passes only when its whole interval does."
+    "conversation are not independent. A gate shows its two one-sided bounds, each of which holds "
+    "with 95 %: it passes when the one towards its limit is on the good side, and fails when a "
+    "bound at the risk shared by all gates is on the bad side."
 )
 
 
@@ -255,7 +257,7 @@ def _gates(gates: list[Gate]) -> None:
     parts.section(
         "Readiness gates",
         "One number, one threshold and one page of evidence each."
-        " A gate passes only when the whole interval does.",
+        " A gate passes when its 95 % bound towards the limit is on the good side.",
     )
     if not gates:
         parts.nothing_yet(
@@ -269,7 +271,7 @@ def _gates(gates: list[Gate]) -> None:
             Column("Result"),
             Column("Gate", "strong"),
             Column("Measured", "num"),
-            Column("95 % interval", "num"),
+            Column("95 % bounds", "num"),
             Column("Required", "nowrap"),
             Column("What is missing", "muted"),
             Column("Evidence"),
