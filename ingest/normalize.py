@@ -108,7 +108,7 @@ def normalize(rows: Rows, *, cohort: str, digest: str, config: IngestConfig = DE
             size,
         ),
     )
-    cells["content_hash"] = content.as_hex(words)
+    cells["content_hash"] = content.folded(words)
     cells["is_parent_remote"] = identity.is_parent_remote(flags)
     cells["weight"] = identity.weights(cells["trace_state"])
 

@@ -50,7 +50,7 @@ IDENTITY = pa.schema(
         ("weight", pa.float64()),  # spans this one stands for: 1, or from tracestate ot=th
         ("source_digest", pa.string()),  # sha256 of the dump it came from
         ("source_record", pa.int64()),  # 1-based message or line within that dump
-        ("content_hash", pa.string()),  # equal for copies: tells duplicate from conflict
+        ("content_hash", pa.int32()),  # equal for copies: tells duplicate from conflict
         ("events", pa.list_(EVENT)),
         ("links", pa.list_(LINK)),
         ("attributes", pa.map_(pa.string(), pa.string())),  # what no column below holds
