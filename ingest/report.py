@@ -107,6 +107,11 @@ class Rejects:
         else:
             self._seen[reason] = Reject(reason, before.count + count, before.place, before.mend)
 
+    def absorb(self, other: "Rejects") -> None:
+        """Add everything another count holds, as if it had come after this one's."""
+        for reject in other:
+            self.add(reject.reason, place=reject.place, mend=reject.mend, count=reject.count)
+
     def __iter__(self) -> Iterator[Reject]:
         return iter(self._seen.values())
 
