@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest import conventions, query_text, redact
-from ingest.cells import convert, on_distinct, texts
+from ingest.cells import convert, on_distinct
 from ingest.conventions import Column, Key
+from ingest.formats.columns import Pairs
 from ingest.formats.otlp_json import as_text
-from ingest.formats.rows import Pairs
 
 Integers = npt.NDArray[np.int64]
 
@@ -35,14 +35,12 @@ class Attributes:
         return np.searchsorted(self.owners, np.arange(self.size + 1))
 
 
-def gather(pairs: Pairs, counts: list[int]) -> Attributes:
-    """Return the pairs of `len(counts)` owners; of a key given twice the last value stays."""
-    encoded = texts(pairs.keys).dictionary_encode()
-    names: list[str] = encoded.dictionary.to_pylist()
-    codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    owners = np.repeat(np.arange(len(counts)), np.asarray(counts, dtype=np.int64))
-    values = texts(pairs.values)
-    return _sorted(len(counts), *_expanded(owners, codes, names, values))
+def gather(pairs: Pairs) -> Attributes:
+    """Return the pairs of `len(pairs.counts)` owners; of a key given twice the last value stays."""
+    names: list[str] = pairs.keys.dictionary.to_pylist()
+    codes = pairs.keys.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    owners = np.repeat(np.arange(len(pairs.counts)), pairs.counts)
+    return _sorted(len(pairs.counts), *_expanded(owners, codes, names, pairs.values))
 
 
 def _expanded(

@@ -12,8 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.cells import on_distinct, texts
-from ingest.formats.otlp_json import integer
+from ingest.cells import on_distinct
 
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -32,12 +31,11 @@ _IS_REMOTE = 0x200
 _THRESHOLD = re.compile(r"(?:^|,)\s*ot=(?:[^,]*;)?th:([0-9a-f]{1,14})(?:[;,]|\s*$)")
 
 
-def hex_ids(raw: Sequence[object], digits: int) -> tuple[pa.Array, Flags]:
+def hex_ids(array: pa.StringArray, digits: int) -> tuple[pa.Array, Flags]:
     """Return ids as lower-case hex and which of them are ids: `digits` long, not all zero.
 
     Base64, as protobuf's own JSON mapping writes bytes, is told from hex by its length.
     """
-    array = texts(raw)
     lengths = pc.fill_null(pc.binary_length(array), 0).to_numpy(zero_copy_only=False)
     odd = np.flatnonzero((lengths != digits) & (lengths > 0))
     if len(odd):
@@ -58,6 +56,21 @@ def _from_base64(text: str, digits: int) -> str:
     except (binascii.Error, ValueError):
         return text
     return decoded.hex() if len(decoded) * 2 == digits else text
+
+
+def integer(raw: object) -> int:
+    """Return a JSON number or its text as an exact integer.
+
+    Raises:
+        ValueError: for anything that is not a whole number.
+    """
+    if raw.__class__ is int:
+        return raw
+    if isinstance(raw, str):
+        return int(raw)
+    if isinstance(raw, float) and raw.is_integer():
+        return int(raw)
+    raise ValueError(f"{raw!r} is not a whole number")
 
 
 def nanoseconds(raw: Sequence[Any]) -> Integers:
@@ -103,26 +116,30 @@ def _one_count(value: object) -> int:
 
 
 def enums(raw: Sequence[object], names: tuple[str, ...]) -> pa.Array:
-    """Return enum values given as number, digits or name as the bare name; unknown ones as 0's."""
+    """Return enum values given as number, digits or name as the bare name.
+
+    A number without a name stays as its digits; what is neither number nor name is 0's name.
+    """
     try:
-        places = {value: _enum(value, names) for value in set(raw)}
-        codes = np.array([places[value] for value in raw], dtype=np.int32)
+        found = {value: _enum(value, names) for value in set(raw)}
+        return pa.array([found[value] for value in raw], pa.string())
     except TypeError:  # a list or an object where a number belongs
-        codes = np.array([_enum(_hashable(value), names) for value in raw], dtype=np.int32)
-    return pa.array(names, pa.string()).take(pa.array(codes))
+        return pa.array([_enum(_hashable(value), names) for value in raw], pa.string())
 
 
 def _hashable(value: object) -> object:
     return value if value.__class__ in (int, str) else None
 
 
-def _enum(value: object, names: tuple[str, ...]) -> int:
-    if value is None:
-        return 0
-    text = str(value).upper().removeprefix("SPAN_KIND_").removeprefix("STATUS_CODE_")
+def _enum(value: object, names: tuple[str, ...]) -> str:
+    text = "" if value is None else str(value)[:40].upper()
+    text = text.removeprefix("SPAN_KIND_").removeprefix("STATUS_CODE_")
     if text in names:
-        return names.index(text)
-    return int(text) if text.isdecimal() and int(text) < len(names) else 0
+        return text
+    if not text.isascii() or not text.removeprefix("-").isdecimal():
+        return names[0]
+    number = int(text)
+    return names[number] if 0 <= number < len(names) else str(number)
 
 
 def is_parent_remote(flags: Integers) -> pa.Array:

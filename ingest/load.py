@@ -13,7 +13,7 @@ from ingest.errors import MalformedDump, SourceError
 from ingest.formats import read_dump
 from ingest.lake import Lake
 from ingest.normalize import DEFAULT, IngestConfig, normalize
-from ingest.report import LoadReport, Progress, Reject, SourceReport
+from ingest.report import LoadReport, Progress, Reject, Rejects, SourceReport
 from ingest.staging import PIECE_BYTES, PIECE_ROWS, Staged
 
 __all__ = ["IngestConfig", "LoadReport", "Progress", "Reject", "SourceReport", "load"]
@@ -130,17 +130,21 @@ def _read(
 ) -> Staged:
     dump = read_dump(stream, name=report.name, size=report.bytes)
     staged = Staged(report)
+    rejects = Rejects()
     spans = 0
-    for rows in dump.chunks:
-        spans += len(rows.spans)
-        staged.append(normalize(rows, cohort=cohort, digest=report.digest, config=config))
+    for block in dump.blocks:
+        columns = dump.decode(block)
+        spans += len(columns)
+        staged.append(normalize(columns, cohort=cohort, digest=report.digest, config=config))
+        rejects.absorb(columns.rejects)
         if progress is not None:
             progress(Progress(report.name, dump.reader.bytes_read, report.bytes, spans))
-    reasons = list(dump.rejects)
+    rejects.absorb(dump.rejects)
+    reasons = list(rejects)
     if not staged.rows and not reasons:
         mend = "Check that the exporter had spans to write."
         reasons = [Reject("the dump holds no spans", 0, report.name, mend)]
-    staged.finish(replace(report, format=dump.format, rejected=dump.rejects.total, reasons=reasons))
+    staged.finish(replace(report, format=dump.format, rejected=rejects.total, reasons=reasons))
     return staged
 
 

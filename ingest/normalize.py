@@ -7,7 +7,6 @@ and for ids that are none. An unknown kind or status is read as unspecified.
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +15,9 @@ import pyarrow.compute as pc
 
 from ingest import content, identity, redact
 from ingest.attributes import Attributes, as_map, gather, leftovers, repeated, select
-from ingest.cells import on_distinct, texts
+from ingest.cells import on_distinct
 from ingest.conventions import COLUMNS, EVENT_COLUMNS, NUMBERED_MESSAGES, Column, Place
-from ingest.formats.rows import SPAN_FIELDS, Rows
+from ingest.formats.columns import Columns
 from ingest.schema import EVENT, LINK, SPANS
 
 Flags = npt.NDArray[np.bool_]
@@ -44,46 +43,44 @@ class IngestConfig:
 DEFAULT = IngestConfig()
 
 
-def normalize(rows: Rows, *, cohort: str, digest: str, config: IngestConfig = DEFAULT) -> pa.Table:
-    """Return the spans of a chunk as a table in `schema.SPANS`, refusals counted in `rows`."""
-    if not rows.spans:
+def normalize(
+    columns: Columns, *, cohort: str, digest: str, config: IngestConfig = DEFAULT
+) -> pa.Table:
+    """Return a chunk's spans as a table in `schema.SPANS`; refusals go to `columns.rejects`."""
+    size = len(columns)
+    if not size:
         return SPANS.empty_table()
-    raw: dict[str, Any] = dict(zip(SPAN_FIELDS, zip(*rows.spans, strict=True), strict=True))
-    size = len(rows.spans)
-    resource_of = np.asarray(raw["resource"], dtype=np.int64)
-    scope_of = np.asarray(raw["scope"], dtype=np.int64)
-    spans = gather(rows.of_spans, raw["attributes"])
-    events = gather(rows.of_events, [event[3] for event in rows.events])
-    links = gather(rows.of_links, [link[3] for link in rows.links])
-    resources = gather(rows.of_resources, rows.resources)
-    scopes = gather(rows.of_scopes, [scope[2] for scope in rows.scopes])
+    resource_of, scope_of = columns.resource, columns.scope
+    spans = gather(columns.of_spans)
+    events = gather(columns.of_events)
+    links = gather(columns.of_links)
+    resources = gather(columns.of_resources)
+    scopes = gather(columns.of_scopes)
 
-    cells, usable = _identity(raw, rows)
+    cells, usable = _identity(columns)
     cells["cohort"] = pa.repeat(cohort, size).cast(pa.string())
     cells["source_digest"] = pa.repeat(digest, size).cast(pa.string())
-    scope_names = texts([scope[0] for scope in rows.scopes])
-    scope_versions = texts([scope[1] for scope in rows.scopes])
+    scope_names, scope_versions = columns.scope_name, columns.scope_version
     cells["scope_name"] = _not_empty(scope_names.take(pa.array(scope_of)))
     cells["scope_version"] = _not_empty(scope_versions.take(pa.array(scope_of)))
-    event_owners = np.asarray([event[0] for event in rows.events], dtype=np.int64)
-    event_names = texts([event[2] for event in rows.events])
-    event_times = np.maximum(identity.nanoseconds([event[1] for event in rows.events]), 0)
-    link_owners = np.asarray([link[0] for link in rows.links], dtype=np.int64)
+    event_owners, event_names = columns.event_span, columns.event_name
+    event_times = np.maximum(columns.event_time, 0)
+    link_owners = columns.link_span
     link_ids = [
-        identity.hex_ids([link[place] for link in rows.links], digits)[0]
-        for place, digits in ((1, 32), (2, 16))
+        identity.hex_ids(ids, digits)[0]
+        for ids, digits in ((columns.link_trace_id, 32), (columns.link_span_id, 16))
     ]
 
-    flags = identity.counts(raw["flags"])
+    flags = columns.flags
     words = content.chain(
         *(
             content.of_texts(cells[name])
             for name in ("parent_span_id", "trace_state", "name", "kind", "status")
         ),
-        content.of_texts(texts(raw["status_message"])),
+        content.of_texts(columns.status_message),
         *(
             content.of_integers(cells[name].to_numpy())
-            for name in ("start_ns", "end_ns", *_DROPPED.values())
+            for name in ("start_ns", "end_ns", *_DROPPED)
         ),
         content.of_integers(flags),
         content.of_attributes(spans),
@@ -144,23 +141,17 @@ def normalize(rows: Rows, *, cohort: str, digest: str, config: IngestConfig = DE
     return table if usable.all() else table.filter(pa.array(usable))
 
 
-_DROPPED = {
-    "dropped_attributes": "dropped_attributes_count",
-    "dropped_events": "dropped_events_count",
-    "dropped_links": "dropped_links_count",
-}
+_DROPPED = ("dropped_attributes_count", "dropped_events_count", "dropped_links_count")
 
 
-def _identity(raw: dict[str, Any], rows: Rows) -> tuple[dict[str, pa.Array], Flags]:
-    trace_ids, are_traces = identity.hex_ids(raw["trace_id"], 32)
-    span_ids, are_spans = identity.hex_ids(raw["span_id"], 16)
-    parents, are_parents = identity.hex_ids(raw["parent_span_id"], 16)
+def _identity(columns: Columns) -> tuple[dict[str, pa.Array], Flags]:
+    trace_ids, are_traces = identity.hex_ids(columns.trace_id, 32)
+    span_ids, are_spans = identity.hex_ids(columns.span_id, 16)
+    parents, are_parents = identity.hex_ids(columns.parent_span_id, 16)
     is_root = pc.is_in(
         pc.fill_null(parents, ""), value_set=pa.array(["", "0" * 16], pa.string())
     ).to_numpy(zero_copy_only=False)
-    start = identity.nanoseconds(raw["start"])
-    end = identity.nanoseconds(raw["end"])
-    records = np.asarray(raw["record"], dtype=np.int64)
+    start, end, records = columns.start, columns.end, columns.record
     usable = np.ones(len(start), dtype=bool)
     for bad, reason, mend in (
         (~are_traces, "the trace id is not 16 bytes, or all zero", _MEND_ID),
@@ -178,30 +169,31 @@ def _identity(raw: dict[str, Any], rows: Rows) -> tuple[dict[str, pa.Array], Fla
         struck = np.flatnonzero(bad & usable)
         if len(struck):
             first = struck[0]
-            name = str(raw["name"][first])[:80]
-            rows.rejects.add(
+            name = str(columns.name[first].as_py())[:80]
+            columns.rejects.add(
                 reason,
                 place=f"record {records[first]:,}, span {redact.message(name) or '?'!r}",
                 mend=mend,
                 count=len(struck),
             )
             usable[struck] = False
-    status_message = texts(raw["status_message"])
     cells = {
         "trace_id": trace_ids,
         "span_id": span_ids,
         "parent_span_id": pc.if_else(pa.array(is_root), None, parents),
-        "trace_state": _not_empty(texts(raw["trace_state"])),
-        "name": pc.fill_null(texts(raw["name"]), ""),
-        "kind": identity.enums(raw["kind"], identity.KINDS),
+        "trace_state": _not_empty(columns.trace_state),
+        "name": pc.fill_null(columns.name, ""),
+        "kind": columns.kind,
         "start_ns": pa.array(start),
         "end_ns": pa.array(end),
         "day": pa.array((start // _DAY_NS).astype("datetime64[D]")),
-        "status": identity.enums(raw["status_code"], identity.STATUSES),
-        "status_message": on_distinct(status_message, redact.message, pa.string()),
+        "status": columns.status,
+        "status_message": on_distinct(columns.status_message, redact.message, pa.string()),
         "source_record": pa.array(records),
+        "dropped_attributes_count": pa.array(columns.dropped_attributes),
+        "dropped_events_count": pa.array(columns.dropped_events),
+        "dropped_links_count": pa.array(columns.dropped_links),
     }
-    cells |= {to: pa.array(identity.counts(raw[name])) for name, to in _DROPPED.items()}
     return cells, usable
 
 

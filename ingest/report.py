@@ -1,7 +1,18 @@
 """What an ingest says of itself: sums that balance, reasons with a place and a mend."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+# A person needs a few; a dump of the wrong kind would give millions.
+MAX_EXAMPLES = 20
+
+
+@dataclass(frozen=True)
+class Example:
+    """One thing refused: where it stood, and a piece of it, masked."""
+
+    place: str
+    sample: str
 
 
 @dataclass(frozen=True)
@@ -9,12 +20,16 @@ class Reject:
     """One reason for refusing, how often it struck, where first, and what mends it.
 
     A count of 0 is a remark about the source: nothing was refused, something is worth knowing.
+    `sample` is a masked piece of the first thing refused, where there is one; `examples` are the
+    first things refused, at most 20, the first of all among them.
     """
 
     reason: str
     count: int
     place: str
     mend: str
+    sample: str = ""
+    examples: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,23 +109,33 @@ class LoadReport:
 
 
 class Rejects:
-    """Counts refusals by reason and remembers the first place of each."""
+    """Counts refusals by reason and remembers the first places of each."""
 
     def __init__(self) -> None:
         self._seen: dict[str, Reject] = {}
 
-    def add(self, reason: str, *, place: str, mend: str, count: int = 1) -> None:
-        """Count `count` refusals of one kind; the first place named stays."""
-        before = self._seen.get(reason)
-        if before is None:
-            self._seen[reason] = Reject(reason, count, place, mend)
-        else:
-            self._seen[reason] = Reject(reason, before.count + count, before.place, before.mend)
+    def add(self, reason: str, *, place: str, mend: str, count: int = 1, sample: str = "") -> None:
+        """Count `count` refusals of one kind; the first place named, and its sample, stay.
+
+        The first 20 are kept as examples. `sample` must be masked already.
+        """
+        example = (Example(place, sample),)
+        self._merge(Reject(reason, count, place, mend, sample, example))
 
     def absorb(self, other: "Rejects") -> None:
         """Add everything another count holds, as if it had come after this one's."""
         for reject in other:
-            self.add(reject.reason, place=reject.place, mend=reject.mend, count=reject.count)
+            self._merge(reject)
+
+    def _merge(self, new: Reject) -> None:
+        before = self._seen.get(new.reason)
+        if before is None:
+            self._seen[new.reason] = new
+            return
+        examples = before.examples
+        if len(examples) < MAX_EXAMPLES:
+            examples = (examples + new.examples)[:MAX_EXAMPLES]
+        self._seen[new.reason] = replace(before, count=before.count + new.count, examples=examples)
 
     def __iter__(self) -> Iterator[Reject]:
         return iter(self._seen.values())

@@ -37,10 +37,10 @@ IDENTITY = pa.schema(
         ("trace_state", pa.string()),
         ("is_parent_remote", pa.bool_()),  # null where the exporter did not say (flags bits 8, 9)
         ("name", pa.string()),
-        ("kind", pa.string()),  # UNSPECIFIED INTERNAL SERVER CLIENT PRODUCER CONSUMER
+        ("kind", pa.string()),  # UNSPECIFIED INTERNAL SERVER CLIENT PRODUCER CONSUMER, or digits
         ("start_ns", pa.int64()),
         ("end_ns", pa.int64()),  # never before start_ns
-        ("status", pa.string()),  # UNSET OK ERROR
+        ("status", pa.string()),  # UNSET OK ERROR, or digits
         ("status_message", pa.string()),  # first line, masked, at most 200 characters
         ("scope_name", pa.string()),
         ("scope_version", pa.string()),

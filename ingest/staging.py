@@ -1,75 +1,173 @@
-"""Keeps the spans of one source until they are committed: in memory, then in a nameless file."""
+"""Keeps the spans of one source until they are committed.
 
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+What comes is gathered into pieces; a full piece is freed of its own copies, sorted and written as
+data files of the lake that no reader knows of before the commit names them. Only the last piece
+waits in memory. Of a span that is written no more is held than its key.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import date
-from typing import IO
+from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingest import dedupe, keys, parquet
+from ingest.keys import Keys, KeyStore
+from ingest.parquet import PARTITION, DataFile
 from ingest.report import SourceReport
-from ingest.schema import SPANS
 
-# Spans are gathered to this size before they are sorted and written, and spilled beyond it.
-PIECE_BYTES = 128 << 20
-PIECE_ROWS = 245_760
+# Spans are gathered to this size before they are sorted and written.
+PIECE_BYTES = 64 << 20
+PIECE_ROWS = parquet.ROW_GROUP_ROWS
+
+_DAY_NS = 86_400_000_000_000
+
+
+@dataclass(frozen=True)
+class Written:
+    """A data file of which no commit knows; its rows stand at `first_place` and after."""
+
+    file: DataFile
+    first_place: int
 
 
 @dataclass
 class Staged:
-    """A source's spans, in pieces that each fit memory, and its report so far."""
+    """A source's spans, its report so far, and what its own pieces held twice."""
 
     report: SourceReport
+    root: Path
+    cohort: str
     rows: int = 0
     days: set[date] = field(default_factory=set)
+    duplicates: int = 0  # found while staging; their rows are gone already
+    conflicts: int = 0
+    first_conflict: str = ""
+    written: list[Written] = field(default_factory=list)
+    keys: KeyStore = field(default_factory=KeyStore, repr=False)
     _piece: list[pa.Table] = field(default_factory=list, repr=False)
     _piece_bytes: int = 0
     _piece_rows: int = 0
-    _spilled: list[IO[bytes]] = field(default_factory=list, repr=False)
+    _writing: Future[None] | None = field(default=None, repr=False)
+    _tail: pa.Table | None = field(default=None, repr=False)
+    _writer: ThreadPoolExecutor | None = field(default=None, repr=False)
 
     def append(self, table: pa.Table) -> None:
-        """Keep a chunk; earlier ones move to disk when they grow too large together."""
+        """Keep a chunk in `schema.SPANS`; a full piece is written beside what comes next.
+
+        Raises:
+            LakeError: where a piece could not be written, at the latest by `finish`.
+        """
         if not table.num_rows:
             return
+        table = _slim(table)
         self.rows += table.num_rows
-        self.days.update(pc.unique(table["day"]).to_pylist())
         self._piece.append(table)
         self._piece_bytes += table.nbytes
         self._piece_rows += table.num_rows
-        if self._piece_bytes > PIECE_BYTES or self._piece_rows > PIECE_ROWS:
-            self._spill()
+        if self._piece_bytes >= PIECE_BYTES or self._piece_rows >= PIECE_ROWS:
+            self._cut()
 
     @property
     def bytes_in_memory(self) -> int:
-        """Bytes held outside the nameless files."""
+        """Bytes of spans that are not written yet."""
         return self._piece_bytes
 
     def finish(self, report: SourceReport) -> None:
-        """Set the source's report, known only once all of it was read."""
-        self.report = replace(report)
+        """Set the source's report, known only once all of it was read; wait for its files."""
+        self._wait()
+        self.report = report
 
-    def tables(self) -> Iterator[pa.Table]:
-        """Yield the pieces, each time anew."""
-        for file in self._spilled:
-            file.seek(0)
-            with pa.ipc.open_stream(file) as reader:
-                yield reader.read_all()
+    def tail(self) -> pa.Table | None:
+        """Return the last piece, which is not written, freed of its own copies; None if empty.
+
+        Its rows stand in the source after those of the files, its keys are among `keys`.
+        """
+        self._wait()
         if self._piece:
-            yield pa.concat_tables(self._piece)
+            self._tail, _ = self._unique(self._piece)
+            self._piece, self._piece_bytes, self._piece_rows = [], self._tail.nbytes, 0
+        return self._tail
+
+    def committed(self) -> None:
+        """Say that the lake owns the files now: `close` must not remove them."""
+        self.written = []
 
     def close(self) -> None:
-        """Give the disk space back."""
-        for file in self._spilled:
-            file.close()
+        """Give memory back, and the disk space of files that no commit took."""
+        try:
+            self._wait()
+        finally:
+            if self._writer is not None:
+                self._writer.shutdown()
+            for each in self.written:
+                (self.root / each.file.path).unlink(missing_ok=True)
+            self.written, self._piece, self._tail, self._piece_bytes = [], [], None, 0
+            self.keys.close()
 
-    def _spill(self) -> None:
-        # Without a name the file is gone with the process, even one that is killed.
-        file = tempfile.TemporaryFile(prefix="orchrisk-")  # noqa: SIM115
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        with pa.ipc.new_stream(file, SPANS, options=options) as writer:
-            for table in self._piece:
-                writer.write_table(table)
-        self._spilled.append(file)
+    def _cut(self) -> None:
+        self._wait()
+        piece = self._piece
         self._piece, self._piece_bytes, self._piece_rows = [], 0, 0
+        # Arrow sorts and writes without the interpreter's lock, so decoding goes on meanwhile.
+        if self._writer is None:
+            self._writer = ThreadPoolExecutor(1, thread_name_prefix="orchrisk-writer")
+        self._writing = self._writer.submit(self._write, piece)
+
+    def _wait(self) -> None:
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
+
+    def _write(self, piece: list[pa.Table]) -> None:
+        first = self.keys.rows
+        table, words = self._unique(piece, is_kept=False)
+        for day, part, of_part in sorted_days(table, words):
+            file = parquet.write(
+                self.root, self.cohort, day, part, keys.digest(of_part, self.cohort)
+            )
+            self.written.append(Written(file, first))
+            self.keys.append(keys.placed(of_part, first))
+            first += len(of_part)
+
+    def _unique(self, piece: list[pa.Table], *, is_kept: bool = True) -> tuple[pa.Table, Keys]:
+        """Return a piece without the copies it holds of its own rows, and count those."""
+        table = pa.concat_tables(piece, promote_options="default")
+        piece.clear()
+        words = keys.of_table(table, first_place=self.keys.rows)
+        is_copy, is_conflict = dedupe.within(words)
+        if is_copy.any():
+            conflicts = int(is_conflict.sum())
+            self.conflicts += conflicts
+            self.duplicates += int(is_copy.sum()) - conflicts
+            if conflicts and not self.first_conflict:
+                self.first_conflict = keys.row_hint(table, int(is_conflict.argmax()))
+            table, words = table.filter(pa.array(~is_copy)), words[~is_copy]
+        self.days.update(_day(number) for number in np.unique(day_numbers(table)))
+        if is_kept:
+            words = keys.placed(words, self.keys.rows)
+            self.keys.append(words)
+        return table, words
+
+
+def sorted_days(table: pa.Table, words: Keys) -> list[tuple[date, pa.Table, Keys]]:
+    """Return a table's rows by UTC day, each in the order of the lake's files, with their keys."""
+    order = parquet.sort_order(table, words)
+    numbers = day_numbers(table)[order]
+    parts = []
+    table = table.drop_columns([name for name in PARTITION if name in table.column_names])
+    for number in np.unique(numbers):
+        rows = order[numbers == number]
+        parts.append((_day(number), parquet.taken(table, rows), words[rows]))
+    return parts
+
+
+def day_numbers(table: pa.Table) -> npt.NDArray[np.int64]:
+    """Return each row's UTC day as days since 1970."""
+    numbers: npt.NDArray[np.int64] = table["start_ns"].to_numpy() // _DAY_NS
+    return numbers

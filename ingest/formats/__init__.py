@@ -1,7 +1,8 @@
 """Reads any dump we know by its content, never by its name: inflate, sniff, frame, decode.
 
-To add a format, write one module with `NAME`, `matches(head)` and `decode(reader, rows)` and name
-it in `FORMATS`; the first that matches reads the dump.
+To add a format, write one module with `NAME`, `matches(head)` and `blocks(reader, rejects)`, which
+cuts the stream into whole records, choose or write a `decode(block)`, and name them in `FORMATS`;
+the first that matches reads the dump.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,34 +10,56 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from ingest.errors import MalformedDump
-from ingest.formats import json_documents, json_lines, protobuf_delimited, protobuf_message
+from ingest.formats import (
+    json_documents,
+    json_lines,
+    json_records,
+    otlp_protobuf,
+    protobuf_delimited,
+    protobuf_message,
+)
+from ingest.formats.blocks import Block
+from ingest.formats.columns import Columns
 from ingest.formats.inflate import Reader
-from ingest.formats.rows import Rows
 from ingest.report import Rejects
 
 HEAD_BYTES = 1 << 16
 
-# A chunk is handed on once it holds this many spans, attributes or bytes, which bounds memory.
-CHUNK_SPANS = 12_288
-CHUNK_PAIRS = 300_000
-CHUNK_BYTES = 48 << 20
-
 
 @dataclass(frozen=True)
 class Format:
-    """A way a dump may be framed: its name for people, a test of the head, a decoder."""
+    """A way a dump may be framed: its name for people, a test of the head, a framer, a decoder."""
 
     name: str
     is_text: bool
     matches: Callable[[bytes], bool]
-    decode: Callable[[Reader, Rows], Iterator[int]]
+    blocks: Callable[[Reader, Rejects], Iterator[Block]]
+    decode: Callable[[Block], Columns]
 
 
 FORMATS = (
-    Format(json_lines.NAME, True, json_lines.matches, json_lines.decode),
-    Format(json_documents.NAME, True, json_documents.matches, json_documents.decode),
-    Format(protobuf_delimited.NAME, False, protobuf_delimited.matches, protobuf_delimited.decode),
-    Format(protobuf_message.NAME, False, protobuf_message.matches, protobuf_message.decode),
+    Format(json_lines.NAME, True, json_lines.matches, json_lines.blocks, json_records.decode),
+    Format(
+        json_documents.NAME,
+        True,
+        json_documents.matches,
+        json_documents.blocks,
+        json_records.decode,
+    ),
+    Format(
+        protobuf_delimited.NAME,
+        False,
+        protobuf_delimited.matches,
+        protobuf_delimited.blocks,
+        otlp_protobuf.decode,
+    ),
+    Format(
+        protobuf_message.NAME,
+        False,
+        protobuf_message.matches,
+        protobuf_message.blocks,
+        otlp_protobuf.decode,
+    ),
 )
 
 # What people hand us by mistake, or what we do not read yet: content, name, what to do.
@@ -56,16 +79,20 @@ STRANGERS = (
 
 @dataclass(frozen=True)
 class Dump:
-    """A dump opened: its format's name, where it was read from, and its chunks, to read once."""
+    """A dump opened: its format's name and its blocks, to read once; `decode` may run in threads.
+
+    `rejects` holds what the framing refused; it is complete once the blocks are read.
+    """
 
     format: str
     reader: Reader
     rejects: Rejects
-    chunks: Iterator[Rows]
+    blocks: Iterator[Block]
+    decode: Callable[[Block], Columns]
 
 
 def read_dump(stream: BinaryIO, *, name: str, size: int) -> Dump:
-    """Open `size` bytes of `stream` as a dump; chunks decode as they are asked for.
+    """Open `size` bytes of `stream` as a dump; blocks are read as they are asked for.
 
     Args:
         stream: bytes as stored; never looked at beyond `size`.
@@ -73,18 +100,18 @@ def read_dump(stream: BinaryIO, *, name: str, size: int) -> Dump:
         size: bytes of the dump.
 
     Returns:
-        The dump. Memory stays bounded by a chunk and the largest record in it.
+        The dump. Memory stays bounded by a block and the largest record in it.
 
     Raises:
-        MalformedDump: where no format knows the content; chunks may raise it later.
+        MalformedDump: where no format knows the content; blocks may raise it later.
     """
     reader = Reader(stream, name=name, size=size)
     head = reader.peek(HEAD_BYTES)
     chosen = sniff(head, name=name)
     rejects = Rejects()
     compression = f", {reader.compression}" if reader.compression else ""
-    rows = Rows(rejects)
-    return Dump(chosen.name + compression, reader, rejects, _chunks(chosen, reader, rows))
+    blocks = _blocks(chosen, reader, rejects)
+    return Dump(chosen.name + compression, reader, rejects, blocks, chosen.decode)
 
 
 def sniff(head: bytes, *, name: str) -> Format:
@@ -130,21 +157,12 @@ def _starts_like_json(head: bytes) -> bool:
     return start[:1] == b"{" and start[1:].lstrip()[:1] == b'"' and start[2:8].isascii()
 
 
-def _chunks(chosen: Format, reader: Reader, rows: Rows) -> Iterator[Rows]:
-    start = reader.inflated
-    for _ in chosen.decode(reader, rows):
-        if (
-            len(rows.spans) >= CHUNK_SPANS
-            or len(rows.of_spans.keys) >= CHUNK_PAIRS
-            or reader.inflated - start >= CHUNK_BYTES
-        ):
-            start = reader.inflated
-            yield rows.take()
+def _blocks(chosen: Format, reader: Reader, rejects: Rejects) -> Iterator[Block]:
+    yield from chosen.blocks(reader, rejects)
     if reader.is_cut or reader.is_damaged:
-        rows.rejects.add(
+        rejects.add(
             f"the {reader.compression} stream "
             + ("ends before its end" if reader.is_cut else "is damaged"),
             place=f"after {reader.inflated:,} bytes of content",
             mend="What was whole is kept; export the dump again for the rest.",
         )
-    yield rows.take()

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 import orjson
 
 from ingest.errors import MalformedDump
-from ingest.formats import otlp_json
+from ingest.formats.blocks import MAX_RECORD_BYTES, Block, whole
 from ingest.formats.inflate import Reader
-from ingest.formats.rows import Rows
+from ingest.report import Rejects
 
 NAME = "OTLP JSON document"
-MAX_DOCUMENT_BYTES = 256 << 20
 
 
 def matches(head: bytes) -> bool:
@@ -19,49 +18,50 @@ def matches(head: bytes) -> bool:
     return head.lstrip()[:1] in (b"{", b"[")
 
 
-def decode(reader: Reader, rows: Rows) -> Iterator[int]:
-    """Yield the number of each request read; its spans are in `rows` by then.
+def blocks(reader: Reader, rejects: Rejects) -> Iterator[Block]:
+    """Yield each document as a record of its own.
 
     Raises:
         MalformedDump: where no request of the file is whole JSON.
     """
-    data = reader.read_all(MAX_DOCUMENT_BYTES).strip().removeprefix(b"\xef\xbb\xbf").strip()
+    data = reader.read_all(MAX_RECORD_BYTES).strip().removeprefix(b"\xef\xbb\xbf").strip()
     try:
-        whole = orjson.loads(data)
+        parsed = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        yield from _decode_in_a_row(data, reader, rows, str(error))
+        yield from _in_a_row(data, reader, rejects, str(error))
         return
-    for record, document in enumerate(whole if isinstance(whole, list) else [whole], start=1):
-        otlp_json.walk(document, rows, record)
-        yield record
+    documents = parsed if isinstance(parsed, list) else [parsed]
+    for record, document in enumerate(documents, start=1):
+        yield whole(orjson.dumps(document), first=record, offset=0)
 
 
-def _decode_in_a_row(data: bytes, reader: Reader, rows: Rows, complaint: str) -> Iterator[int]:
+def _in_a_row(data: bytes, reader: Reader, rejects: Rejects, complaint: str) -> Iterator[Block]:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         raise MalformedDump(
             f"{reader.name}: byte {error.start:,} is not UTF-8.\nHint: save the dump as UTF-8."
         ) from error
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecodeError
+    raw = json.JSONDecoder()
     record, at = 0, 0
     while at < len(text):
+        before = at
         try:
-            document, at = decoder.raw_decode(text, at)
-        except (json.JSONDecodeError, RecursionError) as error:
+            _, at = raw.raw_decode(text, at)
+        except (decoder, RecursionError) as error:
             if record == 0:
                 raise MalformedDump(
                     f"{reader.name}: not whole JSON: {complaint}.\n"
                     "Hint: the file may be cut; export it again."
                 ) from error
-            rows.rejects.add(
+            rejects.add(
                 "the document is not JSON",
                 place=f"record {record + 1:,} ({error})"[:300],
                 mend="The file may be cut; export it again.",
             )
             return
         record += 1
-        otlp_json.walk(document, rows, record)
-        yield record
+        yield whole(text[before:at].encode(), first=record, offset=before)
         while at < len(text) and text[at] in " \t\r\n,":
             at += 1

@@ -1,18 +1,22 @@
-"""One OTLP request a line, as the collector's file exporter writes it."""
+"""One JSON record a line, as the collector's file exporter and the Java logging exporter write it.
+
+Lines as the collector writes them are decoded by `json_columns`, all others by `json_records`.
+"""
 
 from collections.abc import Iterator
 
+import numpy as np
 import orjson
 
 from ingest.errors import MalformedDump
-from ingest.formats import otlp_json
+from ingest.formats.blocks import BLOCK_BYTES, MAX_RECORD_BYTES, Block
 from ingest.formats.inflate import Reader
-from ingest.formats.rows import Rows
+from ingest.report import Rejects
 
 NAME = "OTLP JSON lines"
-MAX_LINE_BYTES = 256 << 20
 
 _TOP_KEYS = (b"resourceSpans", b"resource_spans", b"resourceMetrics", b"resourceLogs", b"batches")
+_NEWLINE = 10
 
 
 def matches(head: bytes) -> bool:
@@ -26,47 +30,48 @@ def matches(head: bytes) -> bool:
     return _is_object(lines[0]) or any(_is_request(line) for line in lines[1:-1])
 
 
-def decode(reader: Reader, rows: Rows) -> Iterator[int]:
-    """Yield the number of each line read; its spans are in `rows` by then."""
-    for record, line in enumerate(_lines(reader), start=1):
-        line = line.strip()
-        if record == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf").strip()
-        if not line:
-            continue
-        try:
-            document = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            rows.rejects.add(
-                "the line is not JSON",
-                place=f"line {record:,} ({error})"[:300],
-                mend="The line may be cut or hold log text; export it again.",
-            )
-            continue
-        otlp_json.walk(document, rows, record)
-        yield record
+def blocks(reader: Reader, _: Rejects) -> Iterator[Block]:
+    """Yield whole lines, some megabytes at a time.
 
-
-def _lines(reader: Reader) -> Iterator[bytes]:
-    tail: list[bytes] = []
+    Raises:
+        MalformedDump: where a line is too long to hold in memory.
+    """
+    first, offset = 1, 0
+    waiting: list[bytes] = []
     length = 0
-    while block := reader.read():
-        head, newline, rest = block.partition(b"\n")
-        if not newline:
-            tail.append(block)
-            length += len(block)
-            if length > MAX_LINE_BYTES:
-                raise MalformedDump(
-                    f"{reader.name}: a line of more than {MAX_LINE_BYTES >> 20} MiB.\n"
-                    "Hint: export smaller batches."
-                )
+    while piece := reader.read():
+        cut = piece.rfind(b"\n") + 1
+        if length + cut < BLOCK_BYTES or not cut:
+            waiting.append(piece)
+            length += len(piece)
+            if not cut and length > MAX_RECORD_BYTES:
+                _refuse_long(reader.name, waiting)
             continue
-        yield b"".join([*tail, head])
-        *whole, last = rest.split(b"\n")
-        yield from whole
-        tail, length = [last], len(last)
+        block = _block(b"".join([*waiting, piece[:cut]]), first, offset)
+        yield block
+        first += len(block.starts)
+        offset += len(block.data)
+        waiting, length = [piece[cut:]], len(piece) - cut
     if length:
-        yield b"".join(tail)
+        yield _block(b"".join(waiting), first, offset)
+
+
+def _refuse_long(name: str, pieces: list[bytes]) -> None:
+    data = b"".join(pieces)
+    if len(data) - data.rfind(b"\n") > MAX_RECORD_BYTES:
+        raise MalformedDump(
+            f"{name}: a line of more than {MAX_RECORD_BYTES >> 20} MiB.\n"
+            "Hint: export smaller batches."
+        )
+
+
+def _block(data: bytes, first: int, offset: int) -> Block:
+    newlines = np.flatnonzero(np.frombuffer(data, np.uint8) == _NEWLINE)
+    starts = np.concatenate([np.zeros(1, np.int64), newlines + 1])
+    ends = np.concatenate([newlines, np.full(1, len(data), np.int64)])
+    if len(newlines) and newlines[-1] == len(data) - 1:
+        starts, ends = starts[:-1], ends[:-1]
+    return Block(data, starts, ends, first, offset)
 
 
 def _is_object(line: bytes) -> bool:

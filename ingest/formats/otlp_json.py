@@ -6,7 +6,8 @@ from typing import Any
 
 import orjson
 
-from ingest.formats.rows import Pairs, Rows
+from ingest.formats.rows import Entries, Rows
+from ingest.identity import integer
 
 BAD_SPAN = "the span is not what OTLP describes"
 
@@ -165,7 +166,7 @@ def _walk_span(span: Json, rows: Rows, record: int, resource: int, scope: int) -
 _NO_STATUS: Json = {}
 
 
-def _pairs(attributes: list[Json] | None, into: Pairs) -> int:
+def _pairs(attributes: list[Json] | None, into: Entries) -> int:
     if not attributes:
         return 0
     keys = [attribute["key"] for attribute in attributes]
@@ -229,21 +230,6 @@ def _plain(value: Json | None) -> object:
             case _:
                 continue
     return None
-
-
-def integer(raw: object) -> int:
-    """Return a JSON number or its text as an exact integer.
-
-    Raises:
-        ValueError: for anything that is not a whole number.
-    """
-    if raw.__class__ is int:
-        return raw
-    if isinstance(raw, str):
-        return int(raw)
-    if isinstance(raw, float) and raw.is_integer():
-        return int(raw)
-    raise ValueError(f"{raw!r} is not a whole number")
 
 
 def _first(document: Json, keys: tuple[str, ...]) -> Any:

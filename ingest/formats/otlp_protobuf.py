@@ -7,8 +7,10 @@ from typing import Any
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from ingest.formats.blocks import Block
+from ingest.formats.columns import Columns
 from ingest.formats.otlp_json import as_text
-from ingest.formats.rows import Pairs, Rows
+from ingest.formats.rows import Entries, Rows
 
 
 def parse(data: bytes) -> ExportTraceServiceRequest:
@@ -23,6 +25,23 @@ def parse(data: bytes) -> ExportTraceServiceRequest:
     except DecodeError as error:
         raise ValueError(str(error)) from error
     return request
+
+
+def decode(block: Block) -> Columns:
+    """Return the spans of all messages; those that cannot be read are counted in `rejects`."""
+    rows = Rows()
+    for record, offset, message in block.records():
+        try:
+            request = parse(message)
+        except ValueError as error:
+            rows.rejects.add(
+                "the message is not an OTLP request",
+                place=f"record {record:,}, byte {offset:,} ({error})"[:300],
+                mend="Export it again; the other messages were read.",
+            )
+            continue
+        walk(request, rows, record)
+    return rows.columns()
 
 
 def walk(request: ExportTraceServiceRequest, rows: Rows, record: int) -> None:
@@ -79,7 +98,7 @@ def _walk_span(span: Any, rows: Rows, record: int, resource: int, scope: int) ->
     )
 
 
-def _pairs(attributes: Iterable[Any], into: Pairs) -> int:
+def _pairs(attributes: Iterable[Any], into: Entries) -> int:
     before = len(into.keys)
     for pair in attributes:
         into.keys.append(pair.key)

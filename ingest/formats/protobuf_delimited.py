@@ -3,10 +3,12 @@
 import struct
 from collections.abc import Iterator
 
+import numpy as np
+
 from ingest.errors import MalformedDump
-from ingest.formats import otlp_protobuf
+from ingest.formats.blocks import BLOCK_BYTES, Block
 from ingest.formats.inflate import Reader
-from ingest.formats.rows import Rows
+from ingest.report import Rejects
 
 NAME = "OTLP protobuf, length-prefixed"
 # A first byte of 10 would be the start of a bare message, hence the limit just below it.
@@ -22,48 +24,55 @@ def matches(head: bytes) -> bool:
     return 0 < length <= MAX_MESSAGE_BYTES and (head[4] == 0x0A or head[4:8] == _ZSTD)
 
 
-def decode(reader: Reader, rows: Rows) -> Iterator[int]:
-    """Yield the number of each message read; its spans are in `rows` by then.
+def blocks(reader: Reader, rejects: Rejects) -> Iterator[Block]:
+    """Yield whole messages, some megabytes at a time.
 
     Raises:
-        MalformedDump: where the messages are compressed one by one, or none can be read.
+        MalformedDump: where the messages are compressed one by one.
     """
     buffer = bytearray()
-    record = 0
-    good = 0
-    while _fill(reader, buffer, 4):
-        (length,) = struct.unpack(">I", buffer[:4])
-        record += 1
-        if length > MAX_MESSAGE_BYTES or not _fill(reader, buffer, 4 + length):
-            rows.rejects.add(
-                "the message is cut",
-                place=f"record {record:,} (says {length:,} bytes, {len(buffer) - 4:,} are left)",
-                mend="The file may be cut; export it again.",
-            )
-            return
-        message = bytes(memoryview(buffer)[4 : 4 + length])
-        del buffer[: 4 + length]
-        if message[:4] == _ZSTD:
-            raise MalformedDump(
-                f"{reader.name}: its messages are compressed with zstd.\n"
-                "Hint: export without compression or with gzip."
-            )
-        try:
-            request = otlp_protobuf.parse(message)
-        except ValueError as error:
-            rows.rejects.add(
-                "the message is not an OTLP request",
-                place=f"record {record:,} ({error})"[:300],
-                mend="Export it again; the other messages were read.",
-            )
-            continue
-        otlp_protobuf.walk(request, rows, record)
-        good += 1
-        yield record
-    if buffer:
-        rows.rejects.add(
+    record, offset = 1, 0
+    wanted = BLOCK_BYTES
+    while True:
+        is_open = _fill(reader, buffer, wanted)
+        starts, ends, at = [], [], 0
+        wanted = BLOCK_BYTES
+        while at + 4 <= len(buffer):
+            (length,) = struct.unpack_from(">I", buffer, at)
+            if length > MAX_MESSAGE_BYTES:
+                is_open = False
+                break
+            if at + 4 + length > len(buffer):
+                wanted = max(BLOCK_BYTES, 4 + length)
+                break
+            if buffer[at + 4 : at + 8] == _ZSTD:
+                raise MalformedDump(
+                    f"{reader.name}: its messages are compressed with zstd.\n"
+                    "Hint: export without compression or with gzip."
+                )
+            starts.append(at + 4)
+            at += 4 + length
+            ends.append(at)
+        if starts:
+            data = bytes(memoryview(buffer)[:at])
+            yield Block(data, np.array(starts), np.array(ends), record, offset)
+            record += len(starts)
+            offset += at
+            del buffer[:at]
+        if not is_open:
+            break
+    if len(buffer) >= 4:
+        (length,) = struct.unpack_from(">I", buffer)
+        rejects.add(
+            "the message is cut",
+            place=f"record {record:,}, byte {offset:,} (says {length:,} bytes, "
+            f"{len(buffer) - 4:,} are left)",
+            mend="The file may be cut; export it again.",
+        )
+    elif buffer:
+        rejects.add(
             "bytes are left after the last message",
-            place=f"after record {record:,}",
+            place=f"after record {record - 1:,}, byte {offset:,}",
             mend="The file may be cut; export it again.",
         )
 

@@ -210,7 +210,7 @@ def test_a_large_source_is_written_in_pieces_and_committed_at_once(
 ) -> None:
     monkeypatch.setattr("ingest.staging.PIECE_ROWS", 300)
     monkeypatch.setattr("ingest.lake.PIECE_ROWS", 300)
-    monkeypatch.setattr("ingest.formats.CHUNK_SPANS", 100)
+    monkeypatch.setattr("ingest.formats.json_lines.BLOCK_BYTES", 1 << 12)
     spans = [*many(1_000), *many(20)]
     report = load([("dump", io.BytesIO(json_lines(spans)))], tmp_path, cohort="a")
     assert (report.kept, report.duplicates) == (1_000, 20)

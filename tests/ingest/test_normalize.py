@@ -182,7 +182,7 @@ def test_the_first_exception_event_names_the_exception(tmp_path: Path) -> None:
     [
         ({"kind": "SPAN_KIND_CLIENT"}, "kind", "CLIENT"),
         ({"kind": "3"}, "kind", "CLIENT"),
-        ({"kind": 77}, "kind", "UNSPECIFIED"),
+        ({"kind": 77}, "kind", "77"),
         ({"kind": None}, "kind", "UNSPECIFIED"),
         ({"status": {"code": "STATUS_CODE_ERROR"}}, "status", "ERROR"),
         ({"status": None}, "status", "UNSET"),

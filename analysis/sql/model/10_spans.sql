@@ -52,6 +52,8 @@ SELECT
         pilot_name, pilot_phase, fault_type, fault_target
     ) REPLACE (
         lower(operation) AS operation,
+        -- A number that OTLP may name one day says nothing to today's rules.
+        CASE WHEN kind ~ '^-?[0-9]+$' THEN 'UNSPECIFIED' ELSE kind END AS kind,
         -- LangChain's callbacks say whom they asked in a text of their own.
         coalesce(
             request_model,

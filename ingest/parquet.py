@@ -1,0 +1,222 @@
+"""One data file of the lake: how it is named, encoded, written, and read back in part.
+
+Files are sorted by trace, start and span. A name ends in the digest of its rows, so that what a
+lake says is known from its file list alone.
+"""
+
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake.transaction import AddAction
+
+from ingest import keys
+from ingest.errors import LakeError
+from ingest.schema import SPANS
+
+PARTITION = ("cohort", "day")
+ROW_GROUP_ROWS = 122_880
+
+# Ids, times and free text are nearly all different: a dictionary of them only costs.
+_NO_DICTIONARY = {
+    **dict.fromkeys(("trace_id", "span_id", "parent_span_id"), "DELTA_LENGTH_BYTE_ARRAY"),
+    **dict.fromkeys(("start_ns", "end_ns", "source_record", "enqueued_ns"), "DELTA_BINARY_PACKED"),
+    "content_hash": "PLAIN",
+    # Neighbours in a trace share these whole or in their first letters.
+    **dict.fromkeys(("conversation_id", "message_id", "tool_call_id"), "DELTA_BYTE_ARRAY"),
+    **dict.fromkeys(("status_message", "exception_message", "response_id"), "DELTA_BYTE_ARRAY"),
+    **dict.fromkeys(("idempotency_key", "args_hash", "input_hash"), "DELTA_LENGTH_BYTE_ARRAY"),
+    **dict.fromkeys(("context_hash_in", "context_hash_out"), "DELTA_LENGTH_BYTE_ARRAY"),
+}
+
+STORED = pa.schema([field for field in SPANS if field.name not in PARTITION])
+
+_NAME = re.compile(r"part-[0-9a-f]{16}-([0-9a-f]{16})\.zstd\.parquet")
+_DISK_FULL_MEND = (
+    "free some space or name a lake on another disk, then run the command again; "
+    "what the lake held is as it was."
+)
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file of the lake: its path below the lake's folder, what it holds, and how much."""
+
+    path: str
+    cohort: str
+    day: date
+    rows: int
+    bytes: int
+    digest: int | None  # None where another program wrote the file
+    stats: str = ""  # JSON, as Delta wants it; only of files just written
+
+    def added(self, *, is_new_data: bool = True) -> AddAction:
+        """Return the action that makes the file part of the table."""
+        return AddAction(
+            self.path,
+            self.bytes,
+            {"cohort": self.cohort, "day": str(self.day)},
+            int(time.time() * 1000),
+            is_new_data,
+            self.stats,
+        )
+
+
+def digest_in(path: str) -> int | None:
+    """Return the digest that a file's name carries, None where we did not name it."""
+    found = _NAME.fullmatch(path.rpartition("/")[2])
+    return int(found[1], 16) if found else None
+
+
+def write(root: Path, cohort: str, day: date, table: pa.Table, digest: int) -> DataFile:
+    """Write rows, already sorted, as a file that nobody knows of yet.
+
+    Columns of the schema that the table lacks are written as null.
+
+    Raises:
+        LakeError: where the disk is full or the folder cannot be written.
+    """
+    folder = Path(f"cohort={cohort}") / f"day={day}"
+    name = folder / f"part-{secrets.token_hex(8)}-{digest:016x}.zstd.parquet"
+    target = root / name
+    try:
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as file:
+            pq.write_table(
+                _completed(table),
+                file,
+                compression="zstd",
+                compression_level=1,
+                row_group_size=ROW_GROUP_ROWS,
+                use_dictionary=_DICTIONARY,
+                column_encoding=_NO_DICTIONARY,
+                write_statistics=["trace_id", "start_ns", "end_ns"],
+            )
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        raise cannot_write(root, error) from error
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return DataFile(
+        name.as_posix(),
+        cohort,
+        day,
+        table.num_rows,
+        target.stat().st_size,
+        digest,
+        json.dumps(_statistics(table)),
+    )
+
+
+def cannot_write(root: Path, error: OSError) -> LakeError:
+    """Return the error that says why the lake cannot be written, and what to do."""
+    said = error.strerror or str(error).splitlines()[0]
+    if "No space left" in str(error) or "File too large" in str(error):
+        return LakeError(f"{root}: the disk is full ({said}).\nHint: {_DISK_FULL_MEND}")
+    return LakeError(
+        f"{root}: cannot write the lake here ({said}).\nHint: choose a folder you may write to."
+    )
+
+
+def sort_order(table: pa.Table, words: keys.Keys) -> npt.NDArray[np.int64]:
+    """Return the rows in the order of the lake's files: by trace, start and span."""
+    start = table["start_ns"].to_numpy()
+    return np.lexsort((words[:, keys.SPAN], start, words[:, keys.LOW], words[:, keys.HIGH]))
+
+
+def taken(table: pa.Table, rows: npt.NDArray[np.int64]) -> pa.Table:
+    """Return these rows in this order; a column at a time, so that only one is held twice."""
+    indices = pa.array(rows)
+    columns = [table[name].combine_chunks().take(indices) for name in table.column_names]
+    return pa.table(columns, schema=table.schema)
+
+
+def key_runs(root: Path, files: Sequence[DataFile]) -> Iterator[keys.Keys]:
+    """Yield the keys that files hold, a row group at a time; places count within each file."""
+    for file in files:
+        first = 0
+        for table in row_groups(root, file, keys.COLUMNS):
+            yield keys.of_table(table, first_place=first)
+            first += table.num_rows
+
+
+def row_groups(
+    root: Path, file: DataFile, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """Yield a file's rows, a row group at a time.
+
+    Raises:
+        LakeError: where the file is gone or broken.
+    """
+    try:
+        # A ParquetFile, not read_table: the path's cohort= and day= are not to be read in.
+        with pq.ParquetFile(root / file.path) as opened:
+            for group in range(opened.num_row_groups):
+                yield opened.read_row_group(group, columns=columns, use_threads=False)
+    except (OSError, pa.ArrowException) as error:
+        raise LakeError(
+            f"{root / file.path}: a file of the lake cannot be read ({_first_line(error)}).\n"
+            "Hint: `orchrisk lake verify` names every such file; remove the source it came from "
+            "and ingest that again."
+        ) from error
+
+
+def without(root: Path, file: DataFile, is_dropped: npt.NDArray[np.bool_]) -> DataFile | None:
+    """Write the rows of a file that are not dropped as another file; None where none is left."""
+    if is_dropped.all():
+        return None
+    parts, total, first = [], 0, 0
+    for table in row_groups(root, file):
+        is_kept = ~is_dropped[first : first + table.num_rows]
+        part = table.filter(pa.array(is_kept))
+        total = (total + keys.digest(keys.of_table(part), file.cohort)) % 2**64
+        parts.append(part)
+        first += table.num_rows
+    return write(root, file.cohort, file.day, pa.concat_tables(parts), total)
+
+
+def _completed(table: pa.Table) -> pa.Table:
+    nothing = {kind: pa.nulls(table.num_rows, kind) for kind in set(STORED.types)}
+    has = set(table.column_names)
+    return pa.table(
+        [table[field.name] if field.name in has else nothing[field.type] for field in STORED],
+        schema=STORED,
+    )
+
+
+def _statistics(table: pa.Table) -> dict[str, object]:
+    start = pc.min_max(table["start_ns"]).as_py()
+    return {
+        "numRecords": table.num_rows,
+        "minValues": {"trace_id": table["trace_id"][0].as_py(), "start_ns": start["min"]},
+        "maxValues": {"trace_id": table["trace_id"][-1].as_py(), "start_ns": start["max"]},
+        "nullCount": {"trace_id": 0, "start_ns": 0},
+    }
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _leaves(schema: pa.Schema) -> list[str]:
+    plain = [field.name for field in schema if not pa.types.is_nested(field.type)]
+    lists = [f"{field.name}.list.element" for field in schema if pa.types.is_list(field.type)]
+    names = [name for name in plain if name not in _NO_DICTIONARY]
+    return [*names, *lists, "attributes.key_value.key", "attributes.key_value.value"]
+
+
+_DICTIONARY = _leaves(STORED)
