@@ -30,7 +30,7 @@ _OTHER_SIGNALS = {
 Json = dict[str, Any]
 
 # What a wrong type in a span raises on the way; anything else is a fault of ours.
-_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, RecursionError, binascii.Error)
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError, RecursionError, binascii.Error)
 
 
 def walk(document: Any, rows: Rows, record: int) -> None:
@@ -66,7 +66,7 @@ def walk(document: Any, rows: Rows, record: int) -> None:
     for resource_spans in known:
         try:
             _walk_resource(resource_spans, rows, record)
-        except _MALFORMED as error:
+        except MALFORMED as error:
             rows.rejects.add(
                 "a resource's spans are not what OTLP describes",
                 place=f"{place} ({type(error).__name__}: {error})",
@@ -79,7 +79,7 @@ def _walk_resource(resource_spans: Json, rows: Rows, record: int) -> None:
     before = len(rows.of_resources.keys)
     resource = resource_spans.get("resource")
     if resource:
-        _pairs(resource.get("attributes"), rows.of_resources)
+        pairs_of(resource.get("attributes"), rows.of_resources)
     rows.resources.append(len(rows.of_resources.keys) - before)
     for scope_spans in _first(resource_spans, _SCOPE_SPANS) or ():
         scope_index = len(rows.scopes)
@@ -89,13 +89,13 @@ def _walk_resource(resource_spans: Json, rows: Rows, record: int) -> None:
             or scope_spans.get("instrumentation_library")
             or {}
         )
-        pairs = _pairs(scope.get("attributes"), rows.of_scopes)
+        pairs = pairs_of(scope.get("attributes"), rows.of_scopes)
         rows.scopes.append((scope.get("name"), scope.get("version"), pairs))
         for span in scope_spans.get("spans") or ():
             mark = rows.mark()
             try:
                 _walk_span(span, rows, record, resource_index, scope_index)
-            except _MALFORMED as error:
+            except MALFORMED as error:
                 rows.rewind(mark)
                 rows.rejects.add(
                     BAD_SPAN,
@@ -131,12 +131,12 @@ def _walk_span(span: Json, rows: Rows, record: int, resource: int, scope: int) -
     for event in get("events") or ():
         if "time_unix_nano" in event:
             event = _camel(event)
-        pairs = _pairs(event.get("attributes"), rows.of_events)
+        pairs = pairs_of(event.get("attributes"), rows.of_events)
         rows.events.append((index, event.get("timeUnixNano"), event.get("name"), pairs))
     for link in get("links") or ():
         if "trace_id" in link:
             link = _camel(link)
-        pairs = _pairs(link.get("attributes"), rows.of_links)
+        pairs = pairs_of(link.get("attributes"), rows.of_links)
         rows.links.append((index, link.get("traceId"), link.get("spanId"), pairs))
     status = get("status") or _NO_STATUS
     rows.spans.append(
@@ -166,7 +166,8 @@ def _walk_span(span: Json, rows: Rows, record: int, resource: int, scope: int) -
 _NO_STATUS: Json = {}
 
 
-def _pairs(attributes: list[Json] | None, into: Entries) -> int:
+def pairs_of(attributes: list[Json] | None, into: Entries) -> int:
+    """Append a list of OTLP attributes to `into` and return how many there were."""
     if not attributes:
         return 0
     keys = [attribute["key"] for attribute in attributes]
