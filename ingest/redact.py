@@ -13,12 +13,64 @@ MAX_TEXT_CHARACTERS = 2_048
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'|`[^`]*`|“[^”]*”|‘[^’]*’")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _EMAIL = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+\.[^\s@<>\"']+")
+
+# Names that formats give their own fields; they tell what a record is and nothing of what it says.
+_FIELD_NAMES = """
+    resourceSpans resource_spans resource instrumentationLibrarySpans scopeSpans scope_spans scope
+    schemaUrl spans attributes key value stringValue string_value intValue int_value doubleValue
+    double_value boolValue bool_value bytesValue bytes_value arrayValue array_value kvlistValue
+    kvlist_value values name version traceId trace_id spanId span_id parentSpanId parent_span_id
+    traceState trace_state flags kind startTimeUnixNano start_time_unix_nano endTimeUnixNano
+    end_time_unix_nano start_time end_time events timeUnixNano time_unix_nano links status code
+    message status_code description droppedAttributesCount droppedEventsCount droppedLinksCount
+    resourceLogs resourceMetrics scopeLogs scopeMetrics logRecords metrics body
+    data traceID spanID parentSpanID operationName references refType startTime duration tags type
+    logs timestamp fields processID processes serviceName process warnings total limit offset errors
+    parentId localEndpoint remoteEndpoint ipv4 ipv6 port annotations debug shared id context
+    trace_flags parent_id batches instrumentationLibrary trace traces
+"""
+_FIELDS = frozenset(_FIELD_NAMES.split())
+MAX_SAMPLE_CHARACTERS = 120
+_SAMPLE_BYTES = 4_096
+_PIECE = re.compile(
+    r"""
+    "(?P<text>(?:[^"\\]|\\.)*)(?:"|\Z) | (?P<mark>[{}\[\]:,]) | (?P<blank>[\s\x00-\x20\x7f-\xa0]+)
+  | (?P<word>(?:true|false|null)(?![^\s{}\[\]:,"])) | (?P<other>[^\s\x00-\x20\x7f-\xa0{}\[\]:,"]+)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 _URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*:)?(//)?([^/?#]*)([^?#]*)")
 
 
 def sha256(text: str) -> str:
     """Return the first digits of the text's sha256 in hex."""
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:HASH_DIGITS]
+
+
+def sample(data: bytes, *, is_text: bool) -> str:
+    """Return the shape of a raw record in at most 120 characters, and nothing of what it says.
+
+    In text only the field names of trace formats, brackets and `true`, `false`, `null` stay; all
+    else becomes `?`. Of bytes the length and the first four in hex are told.
+    """
+    if not is_text:
+        return f"{len(data):,} bytes, starting {data[:4].hex(' ')}" if data else "0 bytes"
+    text = data[:_SAMPLE_BYTES].decode(errors="replace").lstrip("\ufeff")
+    shape = _PIECE.sub(_shape, text).strip()
+    is_cut = len(data) > _SAMPLE_BYTES or len(shape) > MAX_SAMPLE_CHARACTERS
+    return shape[: MAX_SAMPLE_CHARACTERS - 1] + "…" if is_cut else shape
+
+
+def _shape(piece: re.Match[str]) -> str:
+    match piece.lastgroup:
+        case "text":
+            return f'"{piece["text"]}"' if piece["text"] in _FIELDS else '"?"'
+        case "blank":
+            return " "
+        case "other":
+            return "?"
+        case _:
+            return piece[0]
 
 
 def message(text: str) -> str | None:
