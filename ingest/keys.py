@@ -78,6 +78,14 @@ def hex_words(column: pa.ChunkedArray, words: int) -> Words:
 _SWAPPED = _PAIRS.reshape(256, 256).T.ravel().copy()
 
 
+def placed(keys: Keys, first: int) -> Keys:
+    """Return the keys as those of rows that stand at `first` and after it, in this order."""
+    result = keys.copy()
+    numbers = np.arange(first, first + len(keys), dtype=np.uint64)
+    result[:, NOTE] = numbers << _HALF | keys[:, NOTE] & _LOWER
+    return result
+
+
 def places(keys: Keys) -> npt.NDArray[np.int64]:
     """Return where each key's span stands in its source, from 0."""
     return (keys[:, NOTE] >> _HALF).astype(np.int64)

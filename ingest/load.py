@@ -56,7 +56,7 @@ def load(
     waiting: list[Staged] = []
     holds = target.holds(cohort=cohort)
     for source in _expand(paths):
-        staged = _stage(source, holds, cohort, config or DEFAULT, progress)
+        staged = _stage(source, target, holds, cohort, config or DEFAULT, progress)
         waiting.append(staged)
         if _is_full(waiting):
             reports += _commit(target, waiting, cohort)
@@ -83,6 +83,7 @@ def _commit(lake: Lake, waiting: list[Staged], cohort: str) -> list[SourceReport
 
 def _stage(
     source: Path | tuple[str, BinaryIO],
+    lake: Lake,
     holds: Callable[[str], bool],
     cohort: str,
     config: IngestConfig,
@@ -95,15 +96,18 @@ def _stage(
             digest, size = _digest(stream)
             report = replace(report, digest=digest, bytes=size)
             if holds(digest):
-                return Staged(report)
+                return lake.stage(report, cohort=cohort)
             with _without_collector():
-                return _read(stream, report, cohort, config, progress)
+                return _read(stream, lake, report, cohort, config, progress)
     except MalformedDump as error:
         reason, _, mend = str(error).removeprefix(f"{name}: ").partition("\nHint: ")
-        return Staged(replace(report, read=1, rejected=1, reasons=[Reject(reason, 1, name, mend)]))
+        refused = replace(report, read=1, rejected=1, reasons=[Reject(reason, 1, name, mend)])
+        return lake.stage(refused, cohort=cohort)
     except OSError as error:
         reject = Reject(f"the source cannot be read: {error.strerror or error}", 1, name, _MEND)
-        return Staged(replace(report, read=1, rejected=1, reasons=[reject]))
+        return lake.stage(
+            replace(report, read=1, rejected=1, reasons=[reject]), cohort=cohort
+        )
 
 
 @contextmanager
@@ -123,13 +127,14 @@ _MEND = "Check that the file is there and that you may read it."
 
 def _read(
     stream: BinaryIO,
+    lake: Lake,
     report: SourceReport,
     cohort: str,
     config: IngestConfig,
     progress: Callable[[Progress], None] | None,
 ) -> Staged:
     dump = read_dump(stream, name=report.name, size=report.bytes)
-    staged = Staged(report)
+    staged = lake.stage(report, cohort=cohort)
     rejects = Rejects()
     spans = 0
     for block in dump.blocks:

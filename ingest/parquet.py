@@ -33,6 +33,9 @@ _NO_DICTIONARY = {
     **dict.fromkeys(("trace_id", "span_id", "parent_span_id"), "DELTA_LENGTH_BYTE_ARRAY"),
     **dict.fromkeys(("start_ns", "end_ns", "source_record", "enqueued_ns"), "DELTA_BINARY_PACKED"),
     "content_hash": "PLAIN",
+    "events.list.element.time_ns": "DELTA_BINARY_PACKED",
+    "links.list.element.trace_id": "DELTA_LENGTH_BYTE_ARRAY",
+    "links.list.element.span_id": "DELTA_LENGTH_BYTE_ARRAY",
     # Neighbours in a trace share these whole or in their first letters.
     **dict.fromkeys(("conversation_id", "message_id", "tool_call_id"), "DELTA_BYTE_ARRAY"),
     **dict.fromkeys(("status_message", "exception_message", "response_id"), "DELTA_BYTE_ARRAY"),
@@ -77,6 +80,13 @@ def digest_in(path: str) -> int | None:
     """Return the digest that a file's name carries, None where we did not name it."""
     found = _NAME.fullmatch(path.rpartition("/")[2])
     return int(found[1], 16) if found else None
+
+
+def digest_of(root: Path, file: DataFile) -> int:
+    """Return the digest of a file's rows: from its name, else from the rows themselves."""
+    if file.digest is not None:
+        return file.digest
+    return sum(keys.digest(run, file.cohort) for run in key_runs(root, [file])) % 2**64
 
 
 def write(root: Path, cohort: str, day: date, table: pa.Table, digest: int) -> DataFile:
@@ -175,6 +185,15 @@ def row_groups(
         ) from error
 
 
+def row_hint(root: Path, file: DataFile, row: int) -> str:
+    """Return where in its dump the span in a row of a file stood, for a person."""
+    for table in row_groups(root, file, ("source_record", "span_id")):
+        if row < table.num_rows:
+            return keys.row_hint(table, row)
+        row -= table.num_rows
+    return ""
+
+
 def without(root: Path, file: DataFile, is_dropped: npt.NDArray[np.bool_]) -> DataFile | None:
     """Write the rows of a file that are not dropped as another file; None where none is left."""
     if is_dropped.all():
@@ -212,11 +231,23 @@ def _first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0]
 
 
-def _leaves(schema: pa.Schema) -> list[str]:
-    plain = [field.name for field in schema if not pa.types.is_nested(field.type)]
-    lists = [f"{field.name}.list.element" for field in schema if pa.types.is_list(field.type)]
-    names = [name for name in plain if name not in _NO_DICTIONARY]
-    return [*names, *lists, "attributes.key_value.key", "attributes.key_value.value"]
+def _leaves(name: str, kind: pa.DataType) -> Iterator[str]:
+    """Yield the paths of a column's leaves as Parquet names them."""
+    if pa.types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(f"{name}.{field.name}", field.type)
+    elif pa.types.is_map(kind):
+        yield from _leaves(f"{name}.key_value.key", kind.key_type)
+        yield from _leaves(f"{name}.key_value.value", kind.item_type)
+    elif pa.types.is_list(kind):
+        yield from _leaves(f"{name}.list.element", kind.value_type)
+    else:
+        yield name
 
 
-_DICTIONARY = _leaves(STORED)
+_DICTIONARY = [
+    leaf
+    for field in STORED
+    for leaf in _leaves(field.name, field.type)
+    if leaf not in _NO_DICTIONARY
+]

@@ -5,7 +5,7 @@ data files of the lake that no reader knows of before the commit names them. Onl
 waits in memory. Of a span that is written no more is held than its key.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ingest import dedupe, keys, parquet
 from ingest.keys import Keys, KeyStore
@@ -26,6 +25,7 @@ PIECE_BYTES = 64 << 20
 PIECE_ROWS = parquet.ROW_GROUP_ROWS
 
 _DAY_NS = 86_400_000_000_000
+_FIRST_DAY = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Staged:
         """
         if not table.num_rows:
             return
-        table = _slim(table)
+        table = slim(table)
         self.rows += table.num_rows
         self._piece.append(table)
         self._piece_bytes += table.nbytes
@@ -94,9 +94,9 @@ class Staged:
             self._piece, self._piece_bytes, self._piece_rows = [], self._tail.nbytes, 0
         return self._tail
 
-    def committed(self) -> None:
-        """Say that the lake owns the files now: `close` must not remove them."""
-        self.written = []
+    def committed(self, paths: set[str]) -> None:
+        """Say which files the lake owns now: `close` must not remove those."""
+        self.written = [each for each in self.written if each.file.path not in paths]
 
     def close(self) -> None:
         """Give memory back, and the disk space of files that no commit took."""
@@ -148,26 +148,39 @@ class Staged:
             if conflicts and not self.first_conflict:
                 self.first_conflict = keys.row_hint(table, int(is_conflict.argmax()))
             table, words = table.filter(pa.array(~is_copy)), words[~is_copy]
-        self.days.update(_day(number) for number in np.unique(day_numbers(table)))
+        self.days.update(day_of(int(number)) for number in np.unique(day_numbers(table)))
         if is_kept:
             words = keys.placed(words, self.keys.rows)
             self.keys.append(words)
         return table, words
 
 
-def sorted_days(table: pa.Table, words: Keys) -> list[tuple[date, pa.Table, Keys]]:
-    """Return a table's rows by UTC day, each in the order of the lake's files, with their keys."""
+def sorted_days(table: pa.Table, words: Keys) -> Iterator[tuple[date, pa.Table, Keys]]:
+    """Yield a table's rows by UTC day, each in the order of the lake's files, with their keys."""
     order = parquet.sort_order(table, words)
     numbers = day_numbers(table)[order]
-    parts = []
     table = table.drop_columns([name for name in PARTITION if name in table.column_names])
     for number in np.unique(numbers):
         rows = order[numbers == number]
-        parts.append((_day(number), parquet.taken(table, rows), words[rows]))
-    return parts
+        yield day_of(int(number)), parquet.taken(table, rows), words[rows]
 
 
 def day_numbers(table: pa.Table) -> npt.NDArray[np.int64]:
     """Return each row's UTC day as days since 1970."""
     numbers: npt.NDArray[np.int64] = table["start_ns"].to_numpy() // _DAY_NS
     return numbers
+
+
+def day_of(number: int) -> date:
+    """Return the day that is so many days after 1 January 1970."""
+    return date.fromordinal(_FIRST_DAY + number)
+
+
+def slim(table: pa.Table) -> pa.Table:
+    """Return a table without the columns that hold no value at all."""
+    # A column without a value still takes offsets and bits; most of the schema has none.
+    return table.select([name for name in table.column_names if _has_value(table[name])])
+
+
+def _has_value(column: pa.ChunkedArray) -> bool:
+    return bool(column.null_count < len(column))
