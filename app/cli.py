@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial, wraps
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +31,10 @@ def _answers() -> ModuleType:
     return importlib.import_module("app.answers")
 
 
+def _lake_answers() -> ModuleType:
+    return importlib.import_module("app.lake_answers")
+
+
 def _say(text: str) -> None:
     click.echo(text, err=True)
 
@@ -45,6 +49,15 @@ def _moment(_: click.Context, __: click.Parameter, value: str | None) -> datetim
             f"{value!r} is not a date or time. Write 2026-10-01 or 2026-10-01T08:00."
         ) from error
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _day(_: click.Context, __: click.Parameter, value: str | None) -> date | None:
+    if value is None:
+        return None
+    try:
+        return date.fromisoformat(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not a day. Write 2026-10-01.") from error
 
 
 lake_option = click.option(
@@ -233,6 +246,116 @@ def _serve(lake: Path, contracts: Path | None, *, address: str, port: int) -> in
         return subprocess.run(command, env={**os.environ, **settings}, check=False).returncode  # noqa: S603 - our own interpreter and arguments
     except KeyboardInterrupt:
         return YES
+
+
+@main.group(context_settings=CONTEXT)
+def lake() -> None:
+    """Look after the lake: what is in it, what to merge, to remove, to clean up, to check.
+
+    \b
+    Example:
+      orchrisk lake list --lake lake
+    """
+
+
+@lake.command("list", context_settings=CONTEXT)
+@lake_option
+@json_option
+def lake_list(*, lake: Path, as_json: bool) -> None:
+    """Print cohorts, days, spans, files and bytes, and every source that was read.
+
+    \b
+    Example:
+      orchrisk lake list --lake lake
+    """
+    _print(_lake_answers().contents(lake), as_json=as_json)
+
+
+@lake.command("compact", context_settings=CONTEXT)
+@lake_option
+@json_option
+def lake_compact(*, lake: Path, as_json: bool) -> None:
+    """Merge the small files of each day; spans, ledger and figures stay what they are.
+
+    Each ingest does this for days that have gathered many; here two are enough.
+
+    \b
+    Example:
+      orchrisk lake compact --lake lake
+    """
+    _print(_lake_answers().compact(lake), as_json=as_json)
+
+
+@lake.command("remove", context_settings=CONTEXT)
+@lake_option
+@click.option("--cohort", required=True, help="The side to remove from.")
+@click.option("--day", callback=_day, help="This UTC day only, such as 2026-10-01.")
+@click.option(
+    "--source", help="Only what this source brought: its name, or 8 digits of its digest."
+)
+@click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
+@json_option
+def lake_remove(
+    *,
+    lake: Path,
+    cohort: str,
+    day: date | None,
+    source: str | None,
+    is_agreed: bool,
+    as_json: bool,
+) -> None:
+    """Remove a cohort, a day of it or a source; what is removed can be ingested again.
+
+    Copies of the removed spans in other sources were not kept: to have those back, remove and
+    ingest these sources, too.
+
+    \b
+    Example:
+      orchrisk lake remove --lake lake --cohort pilot --day 2026-10-01
+    """
+    answers = _lake_answers()
+    question = answers.question(lake, cohort=cohort, day=day, source=source)
+    if not (is_agreed or click.confirm(question, err=True)):
+        _say("Nothing was removed.")
+        sys.exit(NO)
+    _print(answers.remove(lake, cohort=cohort, day=day, source=source), as_json=as_json)
+
+
+@lake.command("vacuum", context_settings=CONTEXT)
+@lake_option
+@click.option(
+    "--retention-days",
+    type=click.FloatRange(min=0),
+    default=7.0,
+    show_default=True,
+    help="Keep what left the lake less long ago: a reader or an ingest may be using it.",
+)
+@json_option
+def lake_vacuum(*, lake: Path, retention_days: float, as_json: bool) -> None:
+    """Delete files that no reader can need any more: merged, removed, or left by a killed run.
+
+    \b
+    Example:
+      orchrisk lake vacuum --lake lake
+    """
+    _print(_lake_answers().vacuum(lake, retention_days=retention_days), as_json=as_json)
+
+
+@lake.command("verify", context_settings=CONTEXT)
+@lake_option
+@json_option
+def lake_verify(*, lake: Path, as_json: bool) -> None:
+    """Check every file, every span's ids and the ledger's sums against each other.
+
+    Exits 0 when all is sound, 1 when something is wrong.
+
+    \b
+    Example:
+      orchrisk lake verify --lake lake
+    """
+    answer = _lake_answers().verify(lake)
+    _print(answer, as_json=as_json)
+    sys.exit(answer.exit_code)
 
 
 @main.command(context_settings=CONTEXT)

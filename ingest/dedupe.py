@@ -18,7 +18,7 @@ Flags = npt.NDArray[np.bool_]
 Ranks = npt.NDArray[np.int64]
 
 # Keys compared at once: 32 bytes each, and about 100 more while they are sorted.
-KEYS_AT_ONCE = 1_500_000
+KEYS_AT_ONCE = 500_000
 
 _FILTER_BITS = 24
 _FILTER_SHIFT = np.uint64(64 - _FILTER_BITS)
@@ -58,7 +58,7 @@ def across(sources: Sequence[KeyStore], lake: Callable[[], Iterator[Keys]]) -> l
     for run, ranks, known in _shares(sources, lake):
         words = keys.mixed(run)
         held = _held(known, words)
-        is_asked = _is_repeated(words) | np.isin(words, keys.mixed(held))
+        is_asked = _is_repeated(words) | _is_among(words, keys.mixed(held))
         asked = np.concatenate([held, run[is_asked]])
         order = np.concatenate([np.full(len(held), _IN_LAKE), ranks[is_asked]])
         copies, conflicting = _compared(asked, order)
@@ -115,7 +115,16 @@ def _held(known: Iterator[Keys], words: Words) -> Keys:
         near = np.flatnonzero(is_ours[mixed >> _FILTER_SHIFT])
         found.append(run[near])
     held = np.concatenate(found)
-    return held[np.isin(keys.mixed(held), words)]
+    return held[_is_among(keys.mixed(held), words)]
+
+
+def _is_among(words: Words, others: Words) -> Flags:
+    if not len(words) or not len(others):
+        return np.zeros(len(words), dtype=bool)
+    others = np.sort(others)
+    places = np.searchsorted(others, words)
+    found: Flags = others[np.minimum(places, len(others) - 1)] == words
+    return found
 
 
 def _is_repeated(words: Words) -> Flags:

@@ -185,6 +185,15 @@ def row_groups(
         ) from error
 
 
+def digests(root: Path, file: DataFile) -> dict[str, int]:
+    """Return how many rows of a file came from each source, by the source's digest."""
+    counts: dict[str, int] = {}
+    for table in row_groups(root, file, ("source_digest",)):
+        for pair in pc.value_counts(table["source_digest"]).to_pylist():
+            counts[pair["values"]] = counts.get(pair["values"], 0) + pair["counts"]
+    return counts
+
+
 def row_hint(root: Path, file: DataFile, row: int) -> str:
     """Return where in its dump the span in a row of a file stood, for a person."""
     for table in row_groups(root, file, ("source_record", "span_id")):

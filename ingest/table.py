@@ -121,6 +121,12 @@ def commit(
     """
     now = int(time.time() * 1000)
     actions: list[AddAction | RemoveAction] = list(added)
+    gone = [action.path for action in actions if not (root / action.path).is_file()]
+    if gone:
+        raise LakeError(
+            f"{root}: {len(gone)} files vanished before they were committed, first {gone[0]}.\n"
+            "Hint: a vacuum with a short retention may have taken them; run the command again."
+        )
     for file in removed:
         place: dict[str, str | None] = {"cohort": file.cohort, "day": str(file.day)}
         actions.append(RemoveAction(file.path, is_new_data, now, file.bytes, place))
