@@ -138,10 +138,10 @@ def _read(
     rejects = Rejects()
     spans = 0
     for block in dump.blocks:
-        columns = dump.decode(block)
-        spans += len(columns)
-        staged.append(normalize(columns, cohort=cohort, digest=report.digest, config=config))
-        rejects.absorb(columns.rejects)
+        for columns in dump.decode(block):
+            spans += len(columns)
+            staged.append(normalize(columns, cohort=cohort, digest=report.digest, config=config))
+            rejects.absorb(columns.rejects)
         if progress is not None:
             progress(Progress(report.name, dump.reader.bytes_read, report.bytes, spans))
     rejects.absorb(dump.rejects)

@@ -11,10 +11,10 @@ from typing import BinaryIO
 
 from ingest.errors import MalformedDump
 from ingest.formats import (
+    json_columns,
     json_documents,
     json_lines,
-    json_records,
-    otlp_protobuf,
+    protobuf_columns,
     protobuf_delimited,
     protobuf_message,
 )
@@ -34,31 +34,31 @@ class Format:
     is_text: bool
     matches: Callable[[bytes], bool]
     blocks: Callable[[Reader, Rejects], Iterator[Block]]
-    decode: Callable[[Block], Columns]
+    decode: Callable[[Block], list[Columns]]
 
 
 FORMATS = (
-    Format(json_lines.NAME, True, json_lines.matches, json_lines.blocks, json_records.decode),
+    Format(json_lines.NAME, True, json_lines.matches, json_lines.blocks, json_columns.decode),
     Format(
         json_documents.NAME,
         True,
         json_documents.matches,
         json_documents.blocks,
-        json_records.decode,
+        json_columns.decode,
     ),
     Format(
         protobuf_delimited.NAME,
         False,
         protobuf_delimited.matches,
         protobuf_delimited.blocks,
-        otlp_protobuf.decode,
+        protobuf_columns.decode,
     ),
     Format(
         protobuf_message.NAME,
         False,
         protobuf_message.matches,
         protobuf_message.blocks,
-        otlp_protobuf.decode,
+        protobuf_columns.decode,
     ),
 )
 
@@ -88,7 +88,7 @@ class Dump:
     reader: Reader
     rejects: Rejects
     blocks: Iterator[Block]
-    decode: Callable[[Block], Columns]
+    decode: Callable[[Block], list[Columns]]
 
 
 def read_dump(stream: BinaryIO, *, name: str, size: int) -> Dump:

@@ -23,6 +23,7 @@ class Block:
         ends: where each ends, exclusive.
         first: number of the first record in the dump, from 1.
         offset: place of `data` in the dump's plain content, in bytes.
+        numbers: each record's number, where they do not follow one another from `first`.
     """
 
     data: bytes
@@ -30,13 +31,28 @@ class Block:
     ends: Integers
     first: int
     offset: int
+    numbers: Integers | None = None
 
     def records(self) -> Iterator[tuple[int, int, bytes]]:
         """Yield each record's number, its byte offset in the plain content, and its bytes."""
-        for place, (start, end) in enumerate(
-            zip(self.starts.tolist(), self.ends.tolist(), strict=True)
+        numbers = self.numbers
+        if numbers is None:
+            numbers = np.arange(self.first, self.first + len(self.starts))
+        for number, start, end in zip(
+            numbers.tolist(), self.starts.tolist(), self.ends.tolist(), strict=True
         ):
-            yield self.first + place, self.offset + start, self.data[start:end]
+            yield number, self.offset + start, self.data[start:end]
+
+    def only(self, places: Integers) -> "Block":
+        """Return a block of the records at these positions, under their own numbers."""
+        return Block(
+            self.data,
+            self.starts[places],
+            self.ends[places],
+            self.first,
+            self.offset,
+            self.first + places,
+        )
 
 
 def whole(data: bytes, *, first: int, offset: int) -> Block:
