@@ -1,9 +1,10 @@
 """Bytes of a dump as they were before compression, read a block at a time and bounded."""
 
-import zlib
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from ingest.errors import MalformedDump
+from ingest.formats.compressions import DAMAGED, Compression, compression_of, inflated
 
 BLOCK_BYTES = 1 << 18
 
@@ -12,13 +13,18 @@ MAX_RATIO = 250
 # Below this the ratio says nothing: a small file of one repeated span is no danger.
 RATIO_FREE_BYTES = 64 << 20
 MAX_BYTES = 256 << 30
+# A file may be packed by the exporter and once more by whoever kept it; no one packs thrice.
+MAX_LAYERS = 2
+# Enough to tell a compression by, and for a headerless one to show what it holds.
+_HEAD_BYTES = 1 << 12
 
 
 class Reader:
-    """A dump as plain bytes: inflates gzip (any number of members) and zlib, and counts.
+    """A dump as plain bytes: undoes up to two compressions, any number of members, and counts.
 
     `size` bounds what is read of `stream`, so that a dump still growing is read as it was hashed.
-    `is_cut` turns true where a compressed stream ends before its end.
+    `compression` names what was undone, the outermost first, and is empty for plain dumps;
+    `is_cut` turns true where a compressed stream ends before its end, `is_damaged` where it breaks.
     """
 
     def __init__(self, stream: BinaryIO, *, name: str, size: int) -> None:
@@ -29,45 +35,48 @@ class Reader:
         self.is_cut = False
         self.is_damaged = False
         self._stream = stream
-        self._pending = self._raw()
-        self.compression = _compression(self._pending)
-        self._inflater = zlib.decompressobj(wbits=47) if self.compression else None
-        self._compressed = b""
-        if self._inflater is not None:
-            self._compressed, self._pending = self._pending, b""
+        self._pending: list[bytes] = []
+        self._pieces = self._raw()
+        layers: list[str] = []
+        while found := self._next_compression():
+            if len(layers) == MAX_LAYERS:
+                raise MalformedDump(
+                    f"{name}: compressed more than twice ({', '.join([*layers, found.name])}).\n"
+                    "Hint: inflate it once or twice yourself; we undo two compressions."
+                )
+            layers.append(found.name)
+            # The next layer reads all of this one, what was peeked at included.
+            self._pieces = self._undone(_chained(self._pending, self._pieces), found)
+            self._pending = []
+        self.compression = " in ".join(reversed(layers))
 
     def read(self, size: int = BLOCK_BYTES) -> bytes:
-        """Return about `size` bytes of plain content, at least one; empty at the end.
+        """Return some plain content, usually about `size` bytes; empty at the end.
 
         Raises:
             MalformedDump: where the content inflates beyond reason.
         """
         if self._pending:
-            block, self._pending = self._pending, b""
-            self.inflated += len(block) if self._inflater is None else 0
-            return block
-        if self._inflater is None:
-            block = self._raw()
-            self.inflated += len(block)
-            return block
-        return self._inflate(size)
+            block = self._pending.pop(0)
+            if len(block) > size:
+                self._pending.insert(0, block[size:])
+                block = block[:size]
+        else:
+            block = next(self._pieces, b"")
+        self.inflated += len(block)
+        return block
 
     def peek(self, size: int) -> bytes:
         """Return up to `size` bytes from here without consuming them."""
-        blocks = [self._pending] if self._pending else []
-        counted = self.inflated
-        self._pending = b""
-        length = sum(map(len, blocks))
+        length = sum(map(len, self._pending))
         while length < size:
-            block = self.read()
+            block = next(self._pieces, b"")
             if not block:
                 break
-            blocks.append(block)
+            self._pending.append(block)
             length += len(block)
-        self._pending = b"".join(blocks)
-        if self._inflater is None:
-            self.inflated = counted
-        return self._pending[:size]
+        self._pending = [b"".join(self._pending)] if self._pending else []
+        return self._pending[0][:size] if self._pending else b""
 
     def read_all(self, limit: int) -> bytes:
         """Return everything left.
@@ -87,56 +96,47 @@ class Reader:
                 )
         return b"".join(blocks)
 
-    def _raw(self) -> bytes:
-        block = self._stream.read(min(BLOCK_BYTES, self.size - self.bytes_read))
-        self.bytes_read += len(block)
-        return block
+    def check_ratio(self, plain_bytes: int) -> None:
+        """Refuse the dump where `plain_bytes` is beyond reason for what was read of it.
 
-    def _inflate(self, size: int) -> bytes:
-        while True:
-            if self._inflater is None or self.is_cut or self.is_damaged:
-                return b""
-            if not self._compressed:
-                self._compressed = self._raw()
-            if not self._compressed:
-                self.is_cut = not self._inflater.eof
-                self._inflater = None
-                return b""
-            if self._inflater.eof:
-                self._compressed = self._compressed.lstrip(b"\0")
-                if not self._compressed:
-                    continue
-                self._inflater = zlib.decompressobj(wbits=47)
-            try:
-                block = self._inflater.decompress(self._compressed, size)
-            except zlib.error:
-                self.is_damaged = True
-                return b""
-            self._compressed = self._inflater.unconsumed_tail or self._inflater.unused_data
-            self.inflated += len(block)
-            self._check_bounds()
-            if block:
-                return block
-
-    def _check_bounds(self) -> None:
-        consumed = max(self.bytes_read - len(self._compressed), 1)
-        ratio = self.inflated / consumed
-        if self.inflated > RATIO_FREE_BYTES and ratio > MAX_RATIO:
+        Raises:
+            MalformedDump: where it is.
+        """
+        if plain_bytes > RATIO_FREE_BYTES and plain_bytes > MAX_RATIO * max(self.bytes_read, 1):
             raise MalformedDump(
                 f"{self.name}: inflates more than {MAX_RATIO} times and was stopped at "
-                f"{self.inflated >> 20} MiB; nothing of it was kept.\n"
+                f"{plain_bytes >> 20} MiB; nothing of it was kept.\n"
                 "Hint: this is how a decompression bomb looks; inflate it yourself if you trust it."
             )
-        if self.inflated > MAX_BYTES:
+        if plain_bytes > MAX_BYTES:
             raise MalformedDump(
                 f"{self.name}: inflates to more than {MAX_BYTES >> 30} GiB.\nHint: split the dump."
             )
 
+    def _next_compression(self) -> Compression | None:
+        return compression_of(self.peek(_HEAD_BYTES))
 
-def _compression(head: bytes) -> str:
-    if head[:2] == b"\x1f\x8b":
-        return "gzip"
-    # zlib says so in two bytes that are a multiple of 31; no JSON or OTLP message starts with x.
-    if head[:1] == b"\x78" and len(head) > 1 and (head[0] * 256 + head[1]) % 31 == 0:
-        return "zlib"
-    return ""
+    def _raw(self) -> Iterator[bytes]:
+        while block := self._stream.read(min(BLOCK_BYTES, self.size - self.bytes_read)):
+            self.bytes_read += len(block)
+            yield block
+
+    def _undone(self, pieces: Iterator[bytes], compression: Compression) -> Iterator[bytes]:
+        plain_bytes = 0
+        content = inflated(pieces, compression)
+        try:
+            while True:
+                block = next(content)
+                plain_bytes += len(block)
+                self.check_ratio(plain_bytes)
+                if block:
+                    yield block
+        except StopIteration as end:
+            self.is_cut = self.is_cut or not end.value
+        except DAMAGED:
+            self.is_damaged = True
+
+
+def _chained(first: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield from first
+    yield from rest
