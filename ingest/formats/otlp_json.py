@@ -6,26 +6,38 @@ from typing import Any
 
 import orjson
 
+from ingest import redact
 from ingest.formats.rows import Entries, Rows
 from ingest.identity import integer
 
 BAD_SPAN = "the span is not what OTLP describes"
+BAD_RESOURCE = "a resource's spans are not what OTLP describes"
 
 # Older exporters and Tempo say the same under other names.
-_RESOURCE_SPANS = ("resourceSpans", "resource_spans", "batches")
-_SCOPE_SPANS = (
+RESOURCE_SPANS = ("resourceSpans", "resource_spans", "batches")
+SCOPE_SPANS = (
     "scopeSpans",
     "scope_spans",
     "instrumentationLibrarySpans",
     "instrumentation_library_spans",
 )
+_SCOPES = ("scope", "instrumentationLibrary", "instrumentation_library")
 _OTHER_SIGNALS = {
     "resourceMetrics": "metrics",
     "resource_metrics": "metrics",
     "resourceLogs": "logs",
     "resource_logs": "logs",
     "resourceProfiles": "profiles",
+    "resource_profiles": "profiles",
 }
+
+_SNAKE = frozenset(
+    {
+        *("trace_id", "span_id", "parent_span_id", "trace_state", "start_time_unix_nano"),
+        *("end_time_unix_nano", "time_unix_nano", "dropped_attributes_count"),
+        *("dropped_events_count", "dropped_links_count"),
+    }
+)
 
 Json = dict[str, Any]
 
@@ -33,79 +45,122 @@ Json = dict[str, Any]
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, RecursionError, binascii.Error)
 
 
-def walk(document: Any, rows: Rows, record: int) -> None:
+def walk(document: Json, rows: Rows, record: int) -> None:
     """Append every span of one request to `rows`; what cannot be read is counted there."""
     place = f"record {record:,}"
-    if not isinstance(document, dict):
-        rows.rejects.add(
-            "the record is JSON but not an object",
-            place=place,
-            mend='Each record must be an ExportTraceServiceRequest: {"resourceSpans": [...]}.',
-        )
-        return
     trace = document.get("trace")
     if isinstance(trace, dict):
         document = trace
-    known = _first(document, _RESOURCE_SPANS)
+    has_other_signal = False
     for key, signal in _OTHER_SIGNALS.items():
         if key in document:
+            has_other_signal = True
             rows.rejects.add(
                 f"the record holds {signal}, not traces",
                 place=place,
                 mend="Point the exporter's traces pipeline at this file.",
+                sample=sample_of(document),
             )
-            if known is None:
-                return
-    if not isinstance(known, list):
-        rows.rejects.add(
-            "the record has no resourceSpans",
-            place=place,
-            mend="Export traces as OTLP JSON: one ExportTraceServiceRequest a line.",
-        )
+    lists = [document[key] for key in RESOURCE_SPANS if document.get(key) is not None]
+    if not any(isinstance(each, list) for each in lists):
+        if not has_other_signal:
+            refuse_unknown(document, rows, record)
         return
-    for resource_spans in known:
+    for found in lists:
+        for resource_spans in found if isinstance(found, list) else [found]:
+            walk_resource(resource_spans, rows, record)
+
+
+def refuse_unknown(document: object, rows: Rows, record: int) -> None:
+    """Count a record that is JSON, but of no kind we know."""
+    is_object = isinstance(document, dict)
+    rows.rejects.add(
+        "the record has no resourceSpans" if is_object else "the record is JSON but not an object",
+        place=f"record {record:,}",
+        mend='Export traces as OTLP JSON, one ExportTraceServiceRequest {"resourceSpans": [...]} a '
+        "record; Jaeger, Zipkin, Tempo and Python console exports are read as well.",
+        sample=sample_of(document),
+    )
+
+
+def walk_resource(resource_spans: Any, rows: Rows, record: int) -> None:
+    """Append every span of one ResourceSpans to `rows`; what cannot be read is counted there."""
+    try:
+        resource = resource_spans.get("resource") or {}
+        pairs = pairs_of(resource.get("attributes"), rows.of_resources)
+        scopes = [
+            scope_spans
+            for key in SCOPE_SPANS
+            for scope_spans in _listed(resource_spans.get(key), "scopeSpans")
+        ]
+    except MALFORMED as error:
+        _refuse(BAD_RESOURCE, error, resource_spans, rows, record)
+        return
+    index = len(rows.resources)
+    rows.resources.append(pairs)
+    for scope_spans in scopes:
         try:
-            _walk_resource(resource_spans, rows, record)
+            _walk_scope(scope_spans, rows, record, index)
         except MALFORMED as error:
-            rows.rejects.add(
-                "a resource's spans are not what OTLP describes",
-                place=f"{place} ({type(error).__name__}: {error})",
-                mend="Compare the record with the OTLP JSON encoding.",
-            )
+            _refuse(BAD_RESOURCE, error, scope_spans, rows, record)
 
 
-def _walk_resource(resource_spans: Json, rows: Rows, record: int) -> None:
-    resource_index = len(rows.resources)
-    before = len(rows.of_resources.keys)
-    resource = resource_spans.get("resource")
-    if resource:
-        pairs_of(resource.get("attributes"), rows.of_resources)
-    rows.resources.append(len(rows.of_resources.keys) - before)
-    for scope_spans in _first(resource_spans, _SCOPE_SPANS) or ():
-        scope_index = len(rows.scopes)
-        scope = (
-            scope_spans.get("scope")
-            or scope_spans.get("instrumentationLibrary")
-            or scope_spans.get("instrumentation_library")
-            or {}
-        )
-        pairs = pairs_of(scope.get("attributes"), rows.of_scopes)
-        rows.scopes.append((scope.get("name"), scope.get("version"), pairs))
-        for span in scope_spans.get("spans") or ():
-            mark = rows.mark()
-            try:
-                _walk_span(span, rows, record, resource_index, scope_index)
-            except MALFORMED as error:
-                rows.rewind(mark)
-                rows.rejects.add(
-                    BAD_SPAN,
-                    place=f"record {record:,} ({type(error).__name__}: {error})"[:300],
-                    mend="Compare the span with the OTLP JSON encoding.",
-                )
+def _walk_scope(scope_spans: Json, rows: Rows, record: int, resource: int) -> None:
+    spans = _listed(scope_spans.get("spans"), "spans")
+    scope: Json = next((scope_spans[key] for key in _SCOPES if scope_spans.get(key)), {})
+    pairs = pairs_of(scope.get("attributes"), rows.of_scopes)
+    index = len(rows.scopes)
+    rows.scopes.append((scope.get("name"), scope.get("version"), pairs))
+    for span in spans:
+        mark = rows.mark()
+        try:
+            _walk_span(span, rows, record, resource, index)
+        except MALFORMED as error:
+            rows.rewind(mark)
+            _refuse(BAD_SPAN, error, span, rows, record)
+
+
+def _refuse(reason: str, error: Exception, what: Any, rows: Rows, record: int) -> None:
+    rows.rejects.add(
+        reason,
+        place=f"record {record:,} ({type(error).__name__}: {error})"[:300],
+        mend="Compare it with the OTLP JSON encoding.",
+        count=max(1, _spans_in(what)) if reason == BAD_RESOURCE else 1,
+        sample=sample_of(what),
+    )
+
+
+def _spans_in(what: object) -> int:
+    """Return how many spans a ResourceSpans or ScopeSpans holds, as far as it can be told."""
+    if not isinstance(what, dict):
+        return 0
+    spans = what.get("spans")
+    below = [each for key in SCOPE_SPANS for each in _if_list(what.get(key))]
+    return len(_if_list(spans)) + sum(map(_spans_in, below))
+
+
+def _if_list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _listed(value: object, name: str) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise TypeError(f"{name} is not a list")
+    return value
+
+
+def sample_of(value: object) -> str:
+    """Return the masked shape of a parsed value."""
+    try:
+        return redact.sample(orjson.dumps(value, default=str), is_text=True)
+    except TypeError:
+        return ""
 
 
 def _walk_span(span: Json, rows: Rows, record: int, resource: int, scope: int) -> None:
-    if "trace_id" in span or "start_time_unix_nano" in span:
+    if not _SNAKE.isdisjoint(span):
         span = _camel(span)
     get = span.get
     index = len(rows.spans)
@@ -114,7 +169,7 @@ def _walk_span(span: Json, rows: Rows, record: int, resource: int, scope: int) -
     if attributes:
         of_spans = rows.of_spans
         add_key, add_value = of_spans.keys.append, of_spans.values.append
-        for attribute in attributes:
+        for attribute in _listed(attributes, "attributes"):
             value = attribute.get("value")
             if value is None:
                 text = None
@@ -122,28 +177,24 @@ def _walk_span(span: Json, rows: Rows, record: int, resource: int, scope: int) -
                 text = value.get("stringValue")
                 if text.__class__ is not str:
                     text = text_of(value)
-            key = attribute["key"]
-            if key.__class__ is not str:
-                raise TypeError("an attribute's key is not a text")
-            add_key(key)
+            add_key(_key(attribute))
             add_value(text)
         count = len(attributes)
-    for event in get("events") or ():
-        if "time_unix_nano" in event:
-            event = _camel(event)
-        pairs = pairs_of(event.get("attributes"), rows.of_events)
-        rows.events.append((index, event.get("timeUnixNano"), event.get("name"), pairs))
-    for link in get("links") or ():
-        if "trace_id" in link:
-            link = _camel(link)
-        pairs = pairs_of(link.get("attributes"), rows.of_links)
-        rows.links.append((index, link.get("traceId"), link.get("spanId"), pairs))
+    for event in _listed(get("events"), "events"):
+        fields = event if _SNAKE.isdisjoint(event) else _camel(event)
+        pairs = pairs_of(fields.get("attributes"), rows.of_events)
+        rows.events.append((index, fields.get("timeUnixNano"), fields.get("name"), pairs))
+    for link in _listed(get("links"), "links"):
+        fields = link if _SNAKE.isdisjoint(link) else _camel(link)
+        pairs = pairs_of(fields.get("attributes"), rows.of_links)
+        ids = _id(fields.get("traceId"), 32), _id(fields.get("spanId"), 16)
+        rows.links.append((index, *ids, pairs))
     status = get("status") or _NO_STATUS
     rows.spans.append(
         (
-            get("traceId"),
-            get("spanId"),
-            get("parentSpanId"),
+            _id(get("traceId"), 32),
+            _id(get("spanId"), 16),
+            _id(get("parentSpanId"), 16),
             get("traceState"),
             get("flags"),
             get("name"),
@@ -163,6 +214,17 @@ def _walk_span(span: Json, rows: Rows, record: int, resource: int, scope: int) -
     )
 
 
+def _id(text: Any, digits: int) -> Any:
+    """Return an id that is base64 of its hex digits as those digits, any other as it is."""
+    if text.__class__ is not str or len(text) <= digits:
+        return text
+    try:
+        decoded = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        return decoded.decode("ascii") if len(decoded) == digits else text
+    except ValueError:
+        return text
+
+
 _NO_STATUS: Json = {}
 
 
@@ -170,13 +232,20 @@ def pairs_of(attributes: list[Json] | None, into: Entries) -> int:
     """Append a list of OTLP attributes to `into` and return how many there were."""
     if not attributes:
         return 0
-    keys = [attribute["key"] for attribute in attributes]
-    if any(key.__class__ is not str for key in keys):
-        raise TypeError("an attribute's key is not a text")
+    keys = [_key(attribute) for attribute in _listed(attributes, "attributes")]
     values = [text_of(attribute.get("value")) for attribute in attributes]
     into.keys.extend(keys)
     into.values.extend(values)
     return len(attributes)
+
+
+def _key(attribute: Json) -> str:
+    key = attribute.get("key")
+    if key is None:
+        return ""
+    if not isinstance(key, str):
+        raise TypeError("an attribute's key is not a text")
+    return key
 
 
 def text_of(value: Json | None) -> str | None:
@@ -222,9 +291,7 @@ def _plain(value: Json | None) -> object:
             case "arrayValue" | "array_value":
                 return [_plain(item) for item in raw.get("values") or ()]
             case "kvlistValue" | "kvlist_value":
-                return {
-                    str(item["key"]): _plain(item.get("value")) for item in raw.get("values") or ()
-                }
+                return {_key(item): _plain(item.get("value")) for item in raw.get("values") or ()}
             case "bytesValue" | "bytes_value":
                 padded = raw.replace("-", "+").replace("_", "/") + "=" * (-len(raw) % 4)
                 return base64.b64encode(base64.b64decode(padded, validate=True)).decode()
@@ -233,16 +300,9 @@ def _plain(value: Json | None) -> object:
     return None
 
 
-def _first(document: Json, keys: tuple[str, ...]) -> Any:
-    for key in keys:
-        found = document.get(key)
-        if found is not None:
-            return found
-    return None
-
-
 def _camel(fields: Json) -> Json:
-    return {_camel_name(key): value for key, value in fields.items()}
+    plain = {key: value for key, value in fields.items() if "_" not in key and value is not None}
+    return {_camel_name(key): value for key, value in fields.items() if "_" in key} | plain
 
 
 def _camel_name(name: str) -> str:
