@@ -8,13 +8,15 @@ one.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import orjson
 
 from ingest import redact
+from ingest.formats import json_columns, json_records
 from ingest.formats.blocks import BLOCK_BYTES, MAX_RECORD_BYTES, Block, whole
+from ingest.formats.columns import Columns
 from ingest.formats.inflate import Reader
 from ingest.formats.json_depth import Level, Records, records_of
 from ingest.formats.json_scan import NOTHING, Brackets, State, joined, scan
@@ -173,23 +175,30 @@ def _whole_records(framer: _Framer, found: Records, *, is_last: bool) -> Iterato
         )
     for start, end in found.broken:
         _refuse(framer, start, framer.text[start:end])
-    if not len(found.starts):
-        framer.next_record += len(found.broken)
-        return
-    first, last = int(found.starts[0]), int(found.ends[-1])
-    block = Block(
-        framer.text[first:last],
-        found.starts - first,
-        found.ends - first,
-        framer.next_record,
-        framer.offset + first,
-    )
-    if found.broken:
-        begins = np.sort(np.concatenate([found.starts, [start for start, _ in found.broken]]))
-        numbers = framer.next_record + np.searchsorted(begins, found.starts)
-        block = replace(block, numbers=numbers)
-    framer.next_record += len(found.starts) + len(found.broken)
-    yield block
+    begins = np.sort(np.concatenate([found.starts, [start for start, _ in found.broken]]))
+    numbers = framer.next_record + np.searchsorted(begins, found.starts)
+    framer.next_record += len(begins)
+    # A block's records follow one another: it ends where a broken one stands between.
+    edges = np.flatnonzero(np.diff(numbers) > 1) + 1
+    for part in np.split(np.arange(len(numbers)), edges) if len(numbers) else ():
+        starts, ends = found.starts[part], found.ends[part]
+        first, last = int(starts[0]), int(ends[-1])
+        yield Block(
+            framer.text[first:last],
+            starts - first,
+            ends - first,
+            int(numbers[part[0]]),
+            framer.offset + first,
+        )
+
+
+def decode(block: Block) -> list[Columns]:
+    """Return the block's spans; records on one line each are decoded as lines are."""
+    newlines = np.flatnonzero(np.frombuffer(block.data, np.uint8) == ord("\n"))
+    record = np.searchsorted(block.starts, newlines, side="right") - 1
+    if (newlines < block.ends[record]).any():
+        return [json_records.decode(block, unit="record")]
+    return json_columns.decode(block)
 
 
 def _refuse(framer: _Framer, start: int, data: bytes) -> None:
