@@ -83,9 +83,11 @@ def _commit(
     # A source of which nothing could be used may be readable one day: it is not marked.
     counted = [report for report in new if report.read > report.rejected]
     marks = {ledger.mark(report.digest, cohort): number for report in counted}
+    # What was removed and comes again keeps its history. The rest need not read the whole ledger.
+    is_again = any(table.transaction_version(mark) is not None for mark in marks)
     earlier = [
         row
-        for row in ledger.rows(root, table)
+        for row in (ledger.rows(root, table) if is_again else ())
         if ledger.mark(row["digest"], row["cohort"]) in marks
     ]
     for report in new:

@@ -20,8 +20,7 @@ Ranks = npt.NDArray[np.int64]
 # Keys compared at once: 32 bytes each, and about 100 more while they are sorted.
 KEYS_AT_ONCE = 500_000
 
-_FILTER_BITS = 24
-_FILTER_SHIFT = np.uint64(64 - _FILTER_BITS)
+_MAX_FILTER_BITS = 24
 _RANK_OF_SOURCE = 2**32
 _IN_LAKE = -1
 
@@ -107,12 +106,14 @@ def _gathered(sources: Sequence[KeyStore], start: int, end: int) -> tuple[Keys, 
 
 def _held(known: Iterator[Keys], words: Words) -> Keys:
     """Return those of the lake's keys that are, by their mixed word, among ours."""
-    is_ours = np.zeros(2**_FILTER_BITS, dtype=bool)
-    is_ours[words >> _FILTER_SHIFT] = True
+    # One in 16 of the others passes at first, so that few have to be looked up.
+    shift = np.uint64(64 - min(len(words).bit_length() + 4, _MAX_FILTER_BITS))
+    is_ours = np.zeros(2 ** (64 - int(shift)), dtype=bool)
+    is_ours[words >> shift] = True
     found = [np.empty((0, 4), dtype=np.uint64)]
     for run in known:
         mixed = keys.mixed(run)
-        near = np.flatnonzero(is_ours[mixed >> _FILTER_SHIFT])
+        near = np.flatnonzero(is_ours[mixed >> shift])
         found.append(run[near])
     held = np.concatenate(found)
     return held[_is_among(keys.mixed(held), words)]

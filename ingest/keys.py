@@ -124,8 +124,14 @@ class KeyStore:
         counts = np.bincount(bucket, minlength=BUCKETS)
         if self._file is None:
             self._file = tempfile.SpooledTemporaryFile(KEYS_IN_MEMORY_BYTES)  # noqa: SIM115
-        self._file.seek(self.rows * 32)
-        self._file.write(keys[order].data)
+        try:
+            self._file.seek(self.rows * 32)
+            self._file.write(keys[order].data)
+        except OSError as error:
+            raise LakeError(
+                f"{tempfile.gettempdir()}: no room for the ids of a load ({error.strerror}).\n"
+                "Hint: free some space there, or name another folder in TMPDIR."
+            ) from error
         self._edges.append(self.rows + np.concatenate([[0], np.cumsum(counts)]))
         self.rows += len(keys)
 

@@ -76,7 +76,7 @@ def _counted(root: Path, table: DeltaTable | None) -> list[tuple[Path, Row]]:
     refused: dict[tuple[str, str], tuple[Path, Row]] = {}
     found: list[tuple[Path, Row]] = []
     for file in (root / "_ledger").glob("*.json"):
-        for row in json.loads(file.read_text(encoding="utf-8")):
+        for row in _read(file):
             number = (
                 None
                 if table is None
@@ -94,6 +94,15 @@ def _counted(root: Path, table: DeltaTable | None) -> list[tuple[Path, Row]]:
         row.setdefault("state", "there")
         row.setdefault("removed", 0)
     return sorted(listed, key=lambda pair: (pair[1]["ingested_at"], pair[1]["name"]))
+
+
+def _read(file: Path) -> list[Row]:
+    try:
+        listed: list[Row] = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        # Whoever lost a race took it back between our list and our look.
+        return []
+    return listed
 
 
 def as_table(listed: Sequence[Row]) -> pa.Table:
@@ -121,7 +130,12 @@ def discard(root: Path, number: int) -> None:
 def row_of(report: SourceReport) -> Row:
     """Return the ledger's row of a source that is read now."""
     reasons = [
-        {name: getattr(reason, name) for name in ("reason", "count", "place", "mend")}
+        {
+            "reason": _text(reason.reason),
+            "count": reason.count,
+            "place": _text(reason.place),
+            "mend": reason.mend,
+        }
         for reason in report.reasons
     ]
     return {
@@ -143,12 +157,13 @@ def write_rejects(root: Path, report: SourceReport) -> None:
             "cohort": report.cohort,
             "source": _text(report.name),
             "digest": report.digest,
-            "reason": reason.reason,
+            "reason": _text(reason.reason),
         }
         lines.append({**about, "count": reason.count, "mend": reason.mend})
         examples = [(each.place, each.sample) for each in reason.examples]
         for place, sample in examples or [(reason.place, reason.sample)]:
-            lines.append({**about, "place": place, "mend": reason.mend, "sample": sample})
+            shown = {"place": _text(place), "mend": reason.mend, "sample": _text(sample)}
+            lines.append({**about, **shown})
     if any(reason.count for reason in report.reasons):
         text = "".join(json.dumps(line) + "\n" for line in lines)
         target = _rejects_file(root, report.digest, _text(report.name), report.cohort)

@@ -7,6 +7,7 @@ waits in memory. Of a span that is written no more is held than its key.
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ingest import dedupe, keys, parquet
+from ingest.errors import LakeError
 from ingest.keys import Keys, KeyStore
 from ingest.parquet import PARTITION, DataFile
 from ingest.report import SourceReport
@@ -100,15 +102,15 @@ class Staged:
 
     def close(self) -> None:
         """Give memory back, and the disk space of files that no commit took."""
-        try:
+        # Whoever gives up knows why already; what a last piece met adds nothing.
+        with suppress(LakeError):
             self._wait()
-        finally:
-            if self._writer is not None:
-                self._writer.shutdown()
-            for each in self.written:
-                (self.root / each.file.path).unlink(missing_ok=True)
-            self.written, self._piece, self._tail, self._piece_bytes = [], [], None, 0
-            self.keys.close()
+        if self._writer is not None:
+            self._writer.shutdown()
+        for each in self.written:
+            (self.root / each.file.path).unlink(missing_ok=True)
+        self.written, self._piece, self._tail, self._piece_bytes = [], [], None, 0
+        self.keys.close()
 
     def _cut(self) -> None:
         self._wait()

@@ -1,5 +1,6 @@
 """Keeps a lake clean and says whether it is sound: old leftovers go, every promise is checked."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ def vacuum(root: Path, *, retention_days: float = RETENTION_DAYS) -> list[Path]:
     hours = max(0, int(retention_days * 24))
     # Looked at before anything is deleted: whoever commits meanwhile writes younger files.
     oldest = time.time() - retention_days * 86_400
-    leftovers = [file for file in ledger.orphans(root, table) if file.stat().st_mtime <= oldest]
+    leftovers = [file for file in ledger.orphans(root, table) if _changed_at(file) <= oldest]
     try:
         gone = table.vacuum(
             retention_hours=hours, dry_run=False, enforce_retention_duration=False, full=True
@@ -39,6 +40,14 @@ def vacuum(root: Path, *, retention_days: float = RETENTION_DAYS) -> list[Path]:
     except (OSError, DeltaError) as error:
         raise parquet.cannot_write(root, OSError(str(error))) from error
     return [*map(Path, sorted(gone)), *(file.relative_to(root) for file in leftovers)]
+
+
+def _changed_at(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        # Whoever lost a race took it back meanwhile.
+        return math.inf
 
 
 def problems(root: Path) -> list[str]:
