@@ -78,7 +78,7 @@ def _mended(value: Any) -> Any:
 
 
 def _walk(document: Any, rows: Rows, record: int, waiting: _Waiting) -> None:
-    if isinstance(document, list):
+    if isinstance(document, list) and document:
         for item in document:
             # Zipkin's API answers with a list of traces, which are lists of spans.
             for each in item if isinstance(item, list) else [item]:

@@ -83,7 +83,7 @@ def _content(message: bytes, place: str, rejects: Rejects) -> bytes:
         return inflate_whole(message, limit=MAX_RECORD_BYTES)
     except ValueError as error:
         rejects.add(
-            "the message cannot be inflated",
+            "the zstd message cannot be inflated",
             place=f"{place} ({error})",
             mend=_MEND,
             sample=redact.sample(message, is_text=False),

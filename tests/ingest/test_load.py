@@ -218,7 +218,7 @@ def test_other_signals_are_told_apart(tmp_path: Path) -> None:
         ("{}".encode("utf-16-le"), "UTF-16"),
         (b"hello", "neither"),
         (bytes(range(1, 200)), "neither"),
-        (gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0), "twice"),
+        (gzip.compress(gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0), mtime=0), "twice"),
         (b"\x00\x00\x00\x09\x28\xb5\x2f\xfd.....", "zstd"),
         (b"\x0a\xff\xff\xff", "protobuf"),
     ],
