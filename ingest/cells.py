@@ -1,17 +1,21 @@
 """Text of attributes -> typed cells, a column at a time; each distinct text is looked at once."""
 
+import re
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest import query_text, redact
+from ingest import credentials, query_text, redact
 from ingest.conventions import Column, Key, Meaning
 
+_PLAIN_WHOLE = re.compile(r"-?[0-9]{1,18}")
 _LEVELS = ((21, "FATAL"), (17, "ERROR"), (13, "WARN"), (9, "INFO"), (5, "DEBUG"), (0, "TRACE"))
 
 
@@ -36,14 +40,85 @@ def on_distinct(array: pa.Array, function: Callable[[str], Any], to: pa.DataType
     return results.take(encoded.indices)
 
 
-def convert(array: pa.Array, column: Column, key: Key) -> pa.Array:
-    """Return the cells that attribute texts under `key` make in `column`; unusable ones null."""
+def byte_lengths(array: pa.StringArray) -> npt.NDArray[np.int32]:
+    """Return how many bytes each text has, 0 where it is null."""
+    if not len(array):
+        return np.zeros(0, dtype=np.int32)
+    offsets = np.frombuffer(array.buffers()[1], dtype=np.int32)
+    lengths = np.diff(offsets[array.offset : array.offset + len(array) + 1])
+    if array.null_count:
+        lengths[array.is_null().to_numpy(zero_copy_only=False)] = 0
+    return lengths
+
+
+def text_bytes(array: pa.StringArray) -> npt.NDArray[np.uint8]:
+    """Return the bytes of all texts, one after another."""
+    _, offsets, data = array.buffers()
+    if data is None or not len(array):
+        return np.zeros(0, dtype=np.uint8)
+    edges = np.frombuffer(offsets, dtype=np.int32)
+    first, last = int(edges[array.offset]), int(edges[array.offset + len(array)])
+    return np.frombuffer(data, np.uint8, last - first, first)
+
+
+def without_nul(array: pa.StringArray) -> pa.StringArray:
+    """Return the texts with U+FFFD for every NUL: engines take it for the end of a text."""
+    if (text_bytes(array) != 0).all():
+        return array
+    return pc.replace_substring(array, "\0", "\ufffd")
+
+
+def without_empty(array: pa.StringArray) -> pa.StringArray:
+    """Return the texts with null for every empty one."""
+    is_empty = byte_lengths(array) == 0
+    if int(is_empty.sum()) == array.null_count:
+        return array
+    return pc.if_else(pa.array(is_empty), None, array)
+
+
+def names(array: pa.StringArray) -> pa.StringArray:
+    """Return names of spans, events or scopes, cut and without secrets; null stays null."""
+    array = without_nul(array)
+    encoded = array.dictionary_encode()
+    each = encoded.dictionary
+    suspects = pc.or_(
+        pc.match_substring_regex(each, credentials.SUSPECT),
+        pc.greater(pc.binary_length(each), redact.MAX_NAME_CHARACTERS),
+    )
+    if not pc.any(suspects).as_py():
+        return array
+    mended = [redact.name(text) for text in each.filter(suspects).to_pylist()]
+    return pc.replace_with_mask(each, suspects, pa.array(mended, pa.string())).take(encoded.indices)
+
+
+# Cells of these meanings are shown as written: none is as long as content or holds a secret.
+NAMES = frozenset(
+    {
+        Meaning.TEXT,
+        Meaning.LOWER,
+        Meaning.UPPER,
+        Meaning.TEXTS,
+        Meaning.JOINED,
+        Meaning.LAST_PART,
+        Meaning.LOG_LEVEL,
+        Meaning.FINISH,
+    }
+)
+_LISTS = frozenset({Meaning.TEXTS, Meaning.JOINED})
+
+
+def convert(array: pa.StringArray, column: Column, key: Key) -> pa.Array:
+    """Return the cells that attribute texts under `key` make in `column`; unusable ones null.
+
+    A text longer than content may be is no name and fills no column that shows it as written.
+    """
     meaning = key.meaning or column.meaning
-    array = pc.if_else(pc.equal(array, ""), None, array)
-    if column.missing:
-        low = pc.utf8_lower(array)
-        is_missing = pc.is_in(low, value_set=pa.array(sorted(column.missing), pa.string()))
-        array = pc.if_else(is_missing, None, array)
+    array = without_empty(array)
+    if meaning in NAMES:
+        array = _short(array, MAX_LIST_BYTES if meaning in _LISTS else redact.MAX_TEXT_CHARACTERS)
+    if column.missing and (byte_lengths(array) <= max(map(len, column.missing))).any():
+        says_nothing = pa.array(sorted(column.missing), pa.string())
+        array = pc.if_else(pc.is_in(pc.utf8_lower(array), value_set=says_nothing), None, array)
     if key.name == "operation.name":
         # Others use this key for anything; only Vercel's values say what kind of work it was.
         array = pc.if_else(pc.starts_with(array, "ai."), array, None)
@@ -57,14 +132,33 @@ def convert(array: pa.Array, column: Column, key: Key) -> pa.Array:
     return array
 
 
-def _numbers(array: pa.Array, key: Key, *, is_whole: bool) -> pa.Array:
-    plain = pc.match_substring_regex(array, r"^-?\d{1,18}$")
-    if is_whole and key.shift == 0 and pc.all(plain, min_count=0).as_py() is not False:
-        return array.cast(pa.int64())
-    shifted = on_distinct(array, lambda text: _number(text, key), pa.float64())
-    if not is_whole:
-        return shifted
-    return on_distinct(array, lambda text: _whole(text, key), pa.int64())
+MAX_LIST_BYTES = 65_536
+
+
+def _short(array: pa.StringArray, most: int) -> pa.StringArray:
+    is_long = byte_lengths(array) > most
+    return pc.if_else(pa.array(is_long), None, array) if is_long.any() else array
+
+
+_DIGITS = np.zeros(256, dtype=bool)
+_DIGITS[list(b"0123456789")] = True
+_DECIMAL = _DIGITS.copy()
+_DECIMAL[list(b".-eE")] = True
+
+
+def _numbers(array: pa.StringArray, key: Key, *, is_whole: bool) -> pa.Array:
+    lengths = byte_lengths(array)
+    data = text_bytes(array)
+    if is_whole:
+        if not key.shift and lengths.max(initial=0) <= 18 and _DIGITS[data].all():
+            return array.cast(pa.int64())
+        return on_distinct(array, lambda text: _whole(text, key), pa.int64())
+    if _DECIMAL[data].all():
+        with suppress(pa.ArrowInvalid):
+            values = array.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            values = values * key.scale + key.shift
+            return pa.array(values, mask=~np.isfinite(values))
+    return on_distinct(array, lambda text: _number(text, key), pa.float64())
 
 
 def _number(text: str, key: Key) -> float | None:
@@ -76,6 +170,8 @@ def _number(text: str, key: Key) -> float | None:
 
 
 def _whole(text: str, key: Key) -> int | None:
+    if not key.shift and _PLAIN_WHOLE.fullmatch(text):
+        return int(text)
     value = _number(text, key)
     if value is None or not -(2**53) < value < 2**53:
         return None
@@ -131,16 +227,44 @@ def _finish(text: str) -> str | None:
 
 
 def _epoch_ns(text: str) -> int | None:
+    text = text.strip('"')
     try:
         value = float(text)
     except ValueError:
-        try:
-            return int(datetime.fromisoformat(text).timestamp() * 1_000_000) * 1_000
-        except (ValueError, OverflowError):
-            return None
+        return _iso_ns(text)
     # Seconds by the convention; some libraries write milliseconds.
     scale = 1_000_000_000 if value < 1e11 else 1_000_000
     return int(value) * scale if 0 < value < 1e14 else None
+
+
+_ISO = re.compile(r"(.{10}[T ]\d{2}:\d{2}:\d{2})(?:[.,](\d{1,9})\d*)?(.*)")
+
+
+def _iso_ns(text: str) -> int | None:
+    found = _ISO.fullmatch(text)
+    if found is None:
+        return None
+    try:
+        time = datetime.fromisoformat(found[1] + found[3])
+    except ValueError:
+        return None
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    try:
+        seconds = int(time.timestamp())
+    except OverflowError:
+        return None
+    return seconds * 1_000_000_000 + int((found[2] or "").ljust(9, "0")) if seconds > 0 else None
+
+
+def _host(text: str) -> str | None:
+    host = redact.host(text)
+    # No name in the DNS is longer.
+    return host and (credentials.masked(host, is_named=True) if len(host) <= 255 else None)
+
+
+def _path(text: str) -> str | None:
+    path = redact.url_path(text)
+    return path and redact.cut(credentials.masked(path, is_named=True), redact.MAX_TEXT_CHARACTERS)
 
 
 def _canonical(text: str) -> str:
@@ -188,8 +312,8 @@ _FUNCTIONS: dict[Meaning, tuple[Callable[[str], Any] | None, pa.DataType]] = {
     Meaning.HASHED: (redact.sha256, pa.string()),
     Meaning.MESSAGE: (redact.message, pa.string()),
     Meaning.QUERY: (query_text.mask, pa.string()),
-    Meaning.URL_PATH: (redact.url_path, pa.string()),
-    Meaning.HOST: (redact.host, pa.string()),
+    Meaning.URL_PATH: (_path, pa.string()),
+    Meaning.HOST: (_host, pa.string()),
     Meaning.PORT: (redact.port, pa.int64()),
     Meaning.LAST_PART: (_last_part, pa.string()),
     Meaning.LOG_LEVEL: (_log_level, pa.string()),
@@ -199,5 +323,6 @@ _FUNCTIONS: dict[Meaning, tuple[Callable[[str], Any] | None, pa.DataType]] = {
     Meaning.CANONICAL: (_canonical, pa.string()),
     Meaning.LAST_USER: (_last_user, pa.string()),
     Meaning.LENGTH: (_length, pa.int64()),
+    Meaning.ERROR_CODE: (redact.error_code, pa.int64()),
     Meaning.ENVOY_FAULT: (_envoy_fault, pa.string()),
 }

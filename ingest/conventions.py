@@ -29,6 +29,7 @@ class Meaning(StrEnum):
     CANONICAL = "canonical digest"  # hash of JSON, whatever its spacing and order
     LAST_USER = "last user message digest"
     LENGTH = "length of a JSON list"
+    ERROR_CODE = "HTTP status in a message"
     ENVOY_FAULT = "envoy fault"  # response flags DI, FI
 
 
@@ -59,7 +60,7 @@ class Column:
     meaning: Meaning = Meaning.TEXT
     place: Place = Place.ANYWHERE
     missing: frozenset[str] = frozenset()  # lower-case values that say nothing
-    renames: dict[str, str] = field(default_factory=dict)
+    renames: dict[str, str] = field(default_factory=dict, hash=False)
     patterns: tuple[str, ...] = ()  # regular expressions on keys, trusted least
 
 
@@ -625,6 +626,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("error_type", ("error.type",), place=_SPAN),
     Column("exception_type", ("exception.type",), place=_SPAN),
     Column("exception_message", ("exception.message",), Meaning.MESSAGE, _SPAN),
+    Column("error_code", ("exception.message",), Meaning.ERROR_CODE, _SPAN),
     Column(
         "log_level",
         ("langfuse.observation.level", "logfire.level_num"),
@@ -719,6 +721,7 @@ COLUMNS: tuple[Column, ...] = (
 EVENT_COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "exception_type": ("exception", ("exception.type",)),
     "exception_message": ("exception", ("exception.message",)),
+    "error_code": ("exception", ("exception.message",)),
     "pilot_variant": (
         "feature_flag",
         (
@@ -758,7 +761,7 @@ CONTENT = (
     r"^gen_ai\.retrieval\.(query\.text|documents)$",
     r"^gen_ai\.memory\.(record\.)?(content|query|records)(\.text)?$",
     r"^gen_ai\.evaluation\.explanation$",
-    r"^(input|output)\.value$",
+    r"^(input|output)\.(?!mime_type$).*$",
     r"^llm\.(input_messages|output_messages|prompts|completions|prompt_template|tools|choices)"
     r"(\..*)?$",
     r"^llm\.(invocation_parameters|function_call)$",
@@ -787,18 +790,33 @@ CONTENT = (
     r"^logfire\.(msg|json_schema)$",
     r"^(gen_ai\.)?(system|user|assistant|tool)?\.?(message|content)$",
     r"^(prompt|completion|query|question|answer|arguments|result)$",
-    r"^graphql\.document$",
-    r"^rpc\.(request|response)\.body$",
+    r"^graphql\.(document|variables.*)$",
+    r"^rpc\.(request|response)\.(body|payload)$",
+    # Headers and metadata of calls hold whatever the caller put there.
+    r"^http\.(request|response)\.header\..*$",
+    r"^rpc\..*metadata\..*$",
+    r"^messaging\..*(body|payload|content|text)$",
+    r"^process\.(command|executable\.args|title)$",
+    r"^code\.(stacktrace|(source|line|context|snippet|locals|variables)\b.*)$",
+    r"^log\.(body|message|record\.original)(\..*)?$",
+    r"^(aws|faas|azure|gcp)\..*(payload|body|event|input|output)$",
+    r"^faas\.document\.name$",
+    r"^mcp\..*(arguments?|params?|results?|content|body|payload|text|data)(\..*)?$",
+    r"(^|[._])(tool|function)([._].*)?[._](arguments?|args|parameters|inputs?|outputs?|results?"
+    r"|response)(\..*)?$",
+    r"(^|[._])(body|payload|transcript|utterance|prompts?|completions?)$",
+    r"^(retrieval|reranker|retriever)\.(documents?|query)(\..*)?$",
 )
 
 # Secrets and parameters: not even a hash stays.
 DROPPED = (
-    r"(?i)(^|\.)(authorization|proxy-authorization|proxy_authorization|cookie|set-cookie"
-    r"|set_cookie|x-api-key|x_api_key|api-key|api_key|apikey|password|secret|access_token"
-    r"|refresh_token|client_secret|private_key)$",
-    r"^db\.(query|operation)\.parameter\.",
+    r"(?i)(^|[._-])(authorization|cookies?|set[_-]cookie|api[_-]?key|password|passwd|secret"
+    r"|secret[_-]?key|access[_-]?key|private[_-]?key|access[_-]?token|refresh[_-]?token"
+    r"|id[_-]?token|auth[_-]?token|session[_-]?token|security[_-]?token|bearer[_-]?token"
+    r"|csrf[_-]?token|client[_-]?secret|credentials?|connection[_-]?string)$",
+    r"^db\.(query|operation)\.parameters?(\.|$)",
     r"^db\.(statement|query)\.parameters$",
-    r"^http\.request\.header\.x-amz-security-token$",
+    r"^process\.environment_variable(\.|$)",
 )
 
 # Keys whose value names a person, or works like a key, wherever they stand.

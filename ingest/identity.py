@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.cells import on_distinct
+from ingest.cells import byte_lengths, on_distinct, text_bytes
 
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -31,22 +31,50 @@ _IS_REMOTE = 0x200
 _THRESHOLD = re.compile(r"(?:^|,)\s*ot=(?:[^,]*;)?th:([0-9a-f]{1,14})(?:[;,]|\s*$)")
 
 
-def hex_ids(array: pa.StringArray, digits: int) -> tuple[pa.Array, Flags]:
-    """Return ids as lower-case hex and which of them are ids: `digits` long, not all zero.
+def hex_ids(array: pa.StringArray, digits: int) -> tuple[pa.StringArray, Flags, Flags]:
+    """Return ids as lower-case hex, which are ids, and which stand for none.
 
-    Base64, as protobuf's own JSON mapping writes bytes, is told from hex by its length.
+    An id has `digits` digits and not all of them are zero; null, empty and all zero stand for
+    none. Base64, as protobuf's own JSON mapping writes bytes, is told from hex by its length, and
+    so are trace ids of 64 bits, which are padded with zeros on the left. What is neither stays as
+    it was.
     """
-    lengths = pc.fill_null(pc.binary_length(array), 0).to_numpy(zero_copy_only=False)
-    odd = np.flatnonzero((lengths != digits) & (lengths > 0))
-    if len(odd):
-        values = array.to_pylist()
-        for row in odd:
-            values[row] = _from_base64(values[row], digits)
-        array = pa.array(values, pa.string())
-    array = pc.ascii_lower(array)
-    is_hex = pc.match_substring_regex(array, f"^[0-9a-f]{{{digits}}}$")
-    is_id = pc.and_(is_hex, pc.not_equal(array, "0" * digits))
-    return array, pc.fill_null(is_id, False).to_numpy(zero_copy_only=False)
+    lengths = byte_lengths(array)
+    is_odd = (lengths != digits) & (lengths != 0)
+    if is_odd.any():
+        odd = array.filter(pa.array(is_odd))
+        mended = on_distinct(odd, lambda text: _mended(text, digits), pa.string())
+        array = pc.replace_with_mask(array, pa.array(is_odd), mended)
+        lengths = byte_lengths(array)
+    is_full = lengths == digits
+    data = text_bytes(array if is_full.all() else array.filter(pa.array(is_full)))
+    is_hex = _HEX[data].reshape(-1, digits).all(axis=1)
+    is_zero = (data == ord("0")).reshape(-1, digits).all(axis=1)
+    if _UPPER[data].any():
+        array = pc.ascii_lower(array)
+    is_id, is_none = np.zeros(len(array), dtype=bool), lengths == 0
+    is_id[is_full], is_none[is_full] = is_hex & ~is_zero, is_zero
+    return array, is_id, is_none
+
+
+_HEX = np.zeros(256, dtype=bool)
+_HEX[list(b"0123456789abcdefABCDEF")] = True
+_UPPER = np.zeros(256, dtype=bool)
+_UPPER[list(b"ABCDEF")] = True
+_SHORT_DIGITS = 16
+_IS_HEX = re.compile(r"[0-9a-fA-F]+")
+
+
+def _mended(text: str, digits: int) -> str:
+    if len(text) > 2 * digits:
+        return text
+    found = _from_base64(text, digits)
+    if digits == 2 * _SHORT_DIGITS:
+        if found == text:
+            found = _from_base64(text, _SHORT_DIGITS)
+        if len(found) == _SHORT_DIGITS and _IS_HEX.fullmatch(found):
+            return found.zfill(digits)
+    return found
 
 
 def _from_base64(text: str, digits: int) -> str:
@@ -152,6 +180,8 @@ def weights(trace_state: pa.Array) -> pa.Array:
 
     Source: OpenTelemetry specification, TraceState probability sampling.
     """
+    if trace_state.null_count == len(trace_state):
+        return pa.repeat(1.0, len(trace_state))
     return pc.fill_null(on_distinct(trace_state, _weight, pa.float64()), 1.0)
 
 

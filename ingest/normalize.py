@@ -1,30 +1,33 @@
-"""Rows as decoded -> a table in `schema.SPANS`: what every cell means is decided here.
+"""Columns as decoded -> a table in `schema.SPANS`: what every cell means is decided here.
 
 A span that ends before it starts is refused and counted, not repaired: a made-up duration would
 pass for a measured one. The same holds for spans without start or end, which were never finished,
-and for ids that are none. An unknown kind or status is read as unspecified.
+and for ids that are none. A wrong parent or link says less than the span: it is set to null, and
+`quality` tells. An unknown kind or status is read as unspecified.
 """
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingest import cells as made
 from ingest import content, identity, redact
-from ingest.attributes import Attributes, as_map, gather, leftovers, repeated, select
-from ingest.cells import on_distinct
-from ingest.conventions import COLUMNS, EVENT_COLUMNS, NUMBERED_MESSAGES, Column, Place
-from ingest.formats.columns import Columns
+from ingest.attributes import Attributes, Found, find, gather, select
+from ingest.conventions import COLUMNS, Column, Place
+from ingest.derived import derive, from_events
+from ingest.formats.columns import Columns, Integers, Pairs
+from ingest.leftovers import as_map, leftovers, repeated
 from ingest.schema import EVENT, LINK, SPANS
 
 Flags = npt.NDArray[np.bool_]
 
-_TOOL_SPAN = r"^(?:execute_tool|running tool:?) (.+)$"
-_NUMBERED = [re.compile(pattern) for pattern in NUMBERED_MESSAGES]
 _DAY_NS = 86_400_000_000_000
+_DROPPED = ("dropped_attributes_count", "dropped_events_count", "dropped_links_count")
+_QUALITIES = pa.array(["self_parent", "invalid_parent", "invalid_link"], pa.string())
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class IngestConfig:
     """What may enter the lake beyond the default, which keeps no content.
 
     Attributes:
-        keep_content: keep prompts, answers, arguments and results as they are.
+        keep_content: keep prompts, answers, arguments and results as they are, each up to 1 MiB.
+            Query text and URLs stay masked, persons hashed, secrets out.
         promote: further attribute keys for columns, by column, trusted after the known ones.
     """
 
@@ -50,113 +54,164 @@ def normalize(
     size = len(columns)
     if not size:
         return SPANS.empty_table()
-    resource_of, scope_of = columns.resource, columns.scope
-    spans = gather(columns.of_spans)
-    events = gather(columns.of_events)
-    links = gather(columns.of_links)
-    resources = gather(columns.of_resources)
-    scopes = gather(columns.of_scopes)
-
-    cells, usable = _identity(columns)
-    cells["cohort"] = pa.repeat(cohort, size).cast(pa.string())
-    cells["source_digest"] = pa.repeat(digest, size).cast(pa.string())
-    scope_names, scope_versions = columns.scope_name, columns.scope_version
-    cells["scope_name"] = _not_empty(scope_names.take(pa.array(scope_of)))
-    cells["scope_version"] = _not_empty(scope_versions.take(pa.array(scope_of)))
-    event_owners, event_names = columns.event_span, columns.event_name
+    resources, spans = _without_ui_sessions(columns)
+    scopes, events, links = map(gather, (columns.of_scopes, columns.of_events, columns.of_links))
+    link_ids, links_are_ids = _link_ids(columns)
+    cells, usable = _identity(columns, columns.link_span[~links_are_ids])
+    cells["cohort"] = pa.repeat(cohort, size)
+    cells["source_digest"] = pa.repeat(digest, size)
+    of_scopes = pa.array(columns.scope)
+    for name, texts in (
+        ("scope_name", columns.scope_name),
+        ("scope_version", columns.scope_version),
+    ):
+        cells[name] = made.without_empty(made.names(texts).take(of_scopes))
     event_times = np.maximum(columns.event_time, 0)
-    link_owners = columns.link_span
-    link_ids = [
-        identity.hex_ids(ids, digits)[0]
-        for ids, digits in ((columns.link_trace_id, 32), (columns.link_span_id, 16))
-    ]
-
-    flags = columns.flags
-    words = content.chain(
-        *(
-            content.of_texts(cells[name])
-            for name in ("parent_span_id", "trace_state", "name", "kind", "status")
-        ),
-        content.of_texts(columns.status_message),
-        *(
-            content.of_integers(cells[name].to_numpy())
-            for name in ("start_ns", "end_ns", *_DROPPED)
-        ),
-        content.of_integers(flags),
-        content.of_attributes(spans),
-        content.of_attributes(resources)[resource_of],
+    cells["content_hash"] = content.folded(
         content.chain(
-            content.of_texts(scope_names),
-            content.of_texts(scope_versions),
-            content.of_attributes(scopes),
-        )[scope_of],
-        content.summed(
+            _own_words(columns, cells),
+            content.of_attributes(spans),
+            content.of_attributes(resources)[columns.resource],
             content.chain(
-                content.of_texts(event_names),
-                content.of_integers(event_times),
-                content.of_attributes(events),
+                content.of_texts(columns.scope_name),
+                content.of_texts(columns.scope_version),
+                content.of_attributes(scopes),
+            )[columns.scope],
+            content.summed(
+                content.chain(
+                    content.of_texts(columns.event_name),
+                    content.of_integers(event_times),
+                    content.of_attributes(events),
+                ),
+                columns.event_span,
+                size,
             ),
-            event_owners,
-            size,
-        ),
-        content.summed(
-            content.chain(*map(content.of_texts, link_ids), content.of_attributes(links)),
-            link_owners,
-            size,
-        ),
+            content.summed(
+                content.chain(*map(content.of_texts, link_ids), content.of_attributes(links)),
+                columns.link_span,
+                size,
+            ),
+        )
     )
-    cells["content_hash"] = content.folded(words)
-    cells["is_parent_remote"] = identity.is_parent_remote(flags)
-    cells["weight"] = identity.weights(cells["trace_state"])
-
-    _without_ui_sessions(spans, resources, resource_of)
-    for column in _columns(config):
-        cells[column.name] = _promoted(column, spans, scopes, resources, scope_of, resource_of)
-    _from_events(cells, events, event_names, event_owners, size)
-    _derived(cells, spans)
+    _promote(cells, spans, (scopes, of_scopes), (resources, pa.array(columns.resource)), config)
+    from_events(cells, events, columns.event_name, columns.event_span)
+    derive(cells, spans, columns.status_message)
     keep = config.keep_content
     cells["attributes"] = as_map(
         leftovers(spans, keep_content=keep),
-        repeated(leftovers(scopes, keep_content=keep, prefix="scope."), scope_of),
-        repeated(leftovers(resources, keep_content=keep, prefix="resource."), resource_of),
+        repeated(leftovers(scopes, keep_content=keep, prefix="scope."), columns.scope),
+        repeated(leftovers(resources, keep_content=keep, prefix="resource."), columns.resource),
     )
+    of_events = as_map(leftovers(events, keep_content=keep))
     cells["events"] = _listed(
         EVENT,
-        [pa.array(event_times), event_names, as_map(leftovers(events, keep_content=keep))],
-        event_owners,
+        [pa.array(event_times), made.names(columns.event_name), of_events],
+        columns.event_span,
         size,
     )
-    cells["links"] = _listed(
-        LINK, [*link_ids, as_map(leftovers(links, keep_content=keep))], link_owners, size
-    )
-    table = pa.table(
-        [
-            cells[name].cast(SPANS.field(name).type)
-            if name in cells
-            else pa.nulls(size, SPANS.field(name).type)
-            for name in SPANS.names
-        ],
-        schema=SPANS,
-    )
+    of_links = as_map(leftovers(links, keep_content=keep))
+    cells["links"] = _listed(LINK, [*link_ids, of_links], columns.link_span, size)
+    table = pa.table([_typed(cells[field.name], field.type) for field in SPANS], schema=SPANS)
     return table if usable.all() else table.filter(pa.array(usable))
 
 
-_DROPPED = ("dropped_attributes_count", "dropped_events_count", "dropped_links_count")
+def _typed(array: pa.Array, to: pa.DataType) -> pa.Array:
+    return array if array.type == to else array.cast(to)
 
 
-def _identity(columns: Columns) -> tuple[dict[str, pa.Array], Flags]:
-    trace_ids, are_traces = identity.hex_ids(columns.trace_id, 32)
-    span_ids, are_spans = identity.hex_ids(columns.span_id, 16)
-    parents, are_parents = identity.hex_ids(columns.parent_span_id, 16)
-    is_root = pc.is_in(
-        pc.fill_null(parents, ""), value_set=pa.array(["", "0" * 16], pa.string())
-    ).to_numpy(zero_copy_only=False)
+def _own_words(columns: Columns, cells: dict[str, pa.Array]) -> content.Words:
+    """Return a word for what each span says without attributes, events and links."""
+    texts = (
+        cells["parent_span_id"],
+        columns.trace_state,
+        columns.name,
+        columns.kind,
+        columns.status,
+        columns.status_message,
+    )
+    numbers = (
+        columns.start,
+        columns.end,
+        columns.dropped_attributes,
+        columns.dropped_events,
+        columns.dropped_links,
+        columns.flags,
+    )
+    return content.chain(
+        *map(content.of_texts, texts),
+        *map(content.of_integers, numbers),
+    )
+
+
+def _link_ids(columns: Columns) -> tuple[list[pa.StringArray], Flags]:
+    ids, good = [], np.ones(len(columns.link_span), dtype=bool)
+    for written, digits in ((columns.link_trace_id, 32), (columns.link_span_id, 16)):
+        found, are_ids, are_none = identity.hex_ids(written, digits)
+        ids.append(found if are_ids.all() else pc.if_else(pa.array(are_ids), found, None))
+        good &= are_ids | are_none
+    return ids, good
+
+
+def _identity(columns: Columns, bad_links: Integers) -> tuple[dict[str, pa.Array], Flags]:
+    trace_ids, are_traces, _ = identity.hex_ids(columns.trace_id, 32)
+    span_ids, are_spans, _ = identity.hex_ids(columns.span_id, 16)
+    parents, are_parents, are_roots = identity.hex_ids(columns.parent_span_id, 16)
+    usable = _usable(columns, are_traces, are_spans)
+    are_own = are_parents & pc.fill_null(pc.equal(parents, span_ids), False).to_numpy(
+        zero_copy_only=False
+    )
+    qualities = np.zeros((len(columns), len(_QUALITIES)), dtype=bool)
+    qualities[:, 0] = are_own
+    qualities[:, 1] = ~are_parents & ~are_roots
+    qualities[bad_links, 2] = True
+    has_parent = are_parents & ~are_own
+    trace_states = columns.trace_state
+    if trace_states.null_count < len(trace_states):
+        trace_states = made.on_distinct(trace_states, redact.sampling, pa.string())
+    messages = made.on_distinct(
+        made.without_nul(columns.status_message), redact.message, pa.string()
+    )
+    cells = {
+        "trace_id": trace_ids,
+        "span_id": span_ids,
+        "parent_span_id": pc.if_else(pa.array(has_parent), parents, None),
+        "trace_state": trace_states,
+        "is_parent_remote": identity.is_parent_remote(columns.flags),
+        "weight": identity.weights(trace_states),
+        "name": pc.fill_null(made.names(columns.name), ""),
+        "kind": columns.kind,
+        "start_ns": pa.array(columns.start),
+        "end_ns": pa.array(columns.end),
+        "day": pa.array((columns.start // _DAY_NS).astype("datetime64[D]")),
+        "status": columns.status,
+        "status_message": messages,
+        "source_record": pa.array(columns.record),
+        "quality": _quality(qualities),
+    }
+    counts = (columns.dropped_attributes, columns.dropped_events, columns.dropped_links)
+    cells |= {name: pa.array(count) for name, count in zip(_DROPPED, counts, strict=True)}
+    return cells, usable
+
+
+def _quality(qualities: Flags) -> pa.ListArray:
+    if not qualities.any():
+        return pa.nulls(len(qualities), SPANS.field("quality").type)
+    counts = qualities.sum(axis=1)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return pa.ListArray.from_arrays(
+        pa.array(offsets),
+        _QUALITIES.take(pa.array(np.nonzero(qualities)[1])),
+        mask=pa.array(counts == 0),
+    )
+
+
+def _usable(columns: Columns, are_traces: Flags, are_spans: Flags) -> Flags:
+    """Return which spans may enter the lake; the others are counted as rejects."""
     start, end, records = columns.start, columns.end, columns.record
     usable = np.ones(len(start), dtype=bool)
     for bad, reason, mend in (
         (~are_traces, "the trace id is not 16 bytes, or all zero", _MEND_ID),
         (~are_spans, "the span id is not 8 bytes, or all zero", _MEND_ID),
-        (~are_parents & ~is_root, "the parent span id is not 8 bytes", _MEND_ID),
         (start == identity.NO_TIME, "the span has no start time", _MEND_TIME),
         (end == identity.NO_TIME, "the span has no end time: it was never finished", _MEND_TIME),
         (
@@ -177,187 +232,98 @@ def _identity(columns: Columns) -> tuple[dict[str, pa.Array], Flags]:
                 count=len(struck),
             )
             usable[struck] = False
-    cells = {
-        "trace_id": trace_ids,
-        "span_id": span_ids,
-        "parent_span_id": pc.if_else(pa.array(is_root), None, parents),
-        "trace_state": _not_empty(columns.trace_state),
-        "name": pc.fill_null(columns.name, ""),
-        "kind": columns.kind,
-        "start_ns": pa.array(start),
-        "end_ns": pa.array(end),
-        "day": pa.array((start // _DAY_NS).astype("datetime64[D]")),
-        "status": columns.status,
-        "status_message": on_distinct(columns.status_message, redact.message, pa.string()),
-        "source_record": pa.array(records),
-        "dropped_attributes_count": pa.array(columns.dropped_attributes),
-        "dropped_events_count": pa.array(columns.dropped_events),
-        "dropped_links_count": pa.array(columns.dropped_links),
-    }
-    return cells, usable
+    return usable
 
 
 _MEND_ID = "Trace ids are 32 hex digits, span ids 16; metrics or logs read as spans look like this."
 _MEND_TIME = "Times are nanoseconds since 1970 UTC; see how the exporter's clock was read."
 
 
-def _columns(config: IngestConfig) -> tuple[Column, ...]:
-    if not config.promote:
-        return COLUMNS
+@lru_cache(maxsize=16)
+def _columns(promote: tuple[tuple[str, str], ...]) -> tuple[Column, ...]:
     more: dict[str, list[str]] = {}
-    for column, key in config.promote:
+    for column, key in promote:
         more.setdefault(column, []).append(key)
     return tuple(
-        Column(
-            column.name,
-            (*column.keys, *more.get(column.name, ())),
-            column.meaning,
-            column.place,
-            column.missing,
-            column.renames,
-            column.patterns,
-        )
-        for column in COLUMNS
+        replace(column, keys=(*column.keys, *more.get(column.name, ()))) for column in COLUMNS
     )
 
 
-def _promoted(
-    column: Column,
+def _promote(
+    cells: dict[str, pa.Array],
     spans: Attributes,
-    scopes: Attributes,
-    resources: Attributes,
-    scope_of: npt.NDArray[np.int64],
-    resource_of: npt.NDArray[np.int64],
+    scopes: tuple[Attributes, pa.Array],
+    resources: tuple[Attributes, pa.Array],
+    config: IngestConfig,
+) -> None:
+    """Add every promoted column; scopes and resources come with each span's position in them."""
+    columns = _columns(config.promote)
+    own, scope, resource = (
+        (attributes, of_span, find(attributes, columns))
+        for attributes, of_span in ((spans, None), scopes, resources)
+    )
+    for column in columns:
+        match column.place:
+            case Place.ANYWHERE:
+                places = [own, scope, resource]
+            case Place.RESOURCE_FIRST:
+                places = [resource, own]
+            case Place.SPAN:
+                places = [own]
+        cells[column.name] = _chosen(column, places, spans.size)
+
+
+def _chosen(
+    column: Column, places: list[tuple[Attributes, pa.Array | None, Found]], size: int
 ) -> pa.Array:
-    places: list[tuple[Attributes, npt.NDArray[np.int64] | None]] = [(spans, None)]
-    match column.place:
-        case Place.ANYWHERE:
-            places += [(scopes, scope_of), (resources, resource_of)]
-        case Place.RESOURCE_FIRST:
-            places.insert(0, (resources, resource_of))
-        case Place.SPAN:
-            pass
-    found: list[pa.Array] = []
-    for attributes, of_span in places:
-        selected = select(attributes, column)
-        if selected is None:
+    chosen: list[pa.Array] = []
+    for attributes, of_span, found in places:
+        if column.name not in found:
             continue
-        cells, made_of = selected
-        if not found:
+        cells, made_of = select(attributes, column, found[column.name])
+        if not chosen:
             # What a less trusted place says may be overruled, so it stays in the map as well.
             attributes.used[made_of] = True
-        found.append(cells if of_span is None else cells.take(pa.array(of_span)))
-    if not found:
-        return pa.nulls(spans.size, SPANS.field(column.name).type)
-    return pc.coalesce(*found) if len(found) > 1 else found[0]
+        chosen.append(cells if of_span is None else cells.take(of_span))
+    if not chosen:
+        return pa.nulls(size, SPANS.field(column.name).type)
+    return pc.coalesce(*chosen) if len(chosen) > 1 else chosen[0]
 
 
-def _without_ui_sessions(
-    spans: Attributes, resources: Attributes, resource_of: npt.NDArray[np.int64]
-) -> None:
-    """Set aside `session.id` of browsers, which names a visit and not a conversation."""
+def _without_ui_sessions(columns: Columns) -> tuple[Attributes, Attributes]:
+    """Return resources and spans with `session.id` of browsers set aside: it names a visit."""
+    resources = gather(columns.of_resources)
     if "telemetry.sdk.language" not in resources.keys:
-        return
-    code = resources.keys.index("telemetry.sdk.language")
-    says = (resources.codes == code) & pc.fill_null(
-        pc.equal(resources.values, "webjs"), False
-    ).to_numpy(zero_copy_only=False)
+        return resources, gather(columns.of_spans)
+    rows = resources.entries(resources.keys.index("telemetry.sdk.language"))
+    says = pc.equal(resources.values.take(pa.array(rows)), "webjs")
     is_browser = np.zeros(resources.size, dtype=bool)
-    is_browser[resources.owners[says]] = True
+    is_browser[resources.owners[rows]] = pc.fill_null(says, False).to_numpy(zero_copy_only=False)
     if not is_browser.any():
-        return
-    for attributes, owned in ((spans, is_browser[resource_of]), (resources, is_browser)):
-        if "session.id" in attributes.keys:
-            session = attributes.codes == attributes.keys.index("session.id")
-            attributes.keys.append("ui_session")
-            attributes.codes[session & owned[attributes.owners]] = len(attributes.keys) - 1
-
-
-def _from_events(
-    cells: dict[str, pa.Array],
-    events: Attributes,
-    names: pa.Array,
-    owners: npt.NDArray[np.int64],
-    size: int,
-) -> None:
-    for column in COLUMNS:
-        if column.name not in EVENT_COLUMNS:
-            continue
-        event_name, keys = EVENT_COLUMNS[column.name]
-        selected = select(events, Column(column.name, keys, column.meaning))
-        if selected is None:
-            continue
-        found, _ = selected
-        is_it = pc.and_(found.is_valid(), pc.equal(names, event_name))
-        rows = np.flatnonzero(pc.fill_null(is_it, False).to_numpy(zero_copy_only=False))
-        pick = np.full(size, -1, dtype=np.int64)
-        pick[owners[rows][::-1]] = rows[::-1]
-        of_spans = found.take(pa.array(pick, mask=pick < 0))
-        cells[column.name] = pc.coalesce(cells[column.name], of_spans)
-
-
-def _derived(cells: dict[str, pa.Array], spans: Attributes) -> None:
-    """Fill what names and pairs of columns say together."""
-    names = cells["name"]
-    tool = pc.extract_regex(names, _TOOL_SPAN.replace("(.+)", "(?P<tool>.+)"))
-    cells["tool_name"] = pc.coalesce(cells["tool_name"], pc.struct_field(tool, "tool"))
-    is_mcp = pc.fill_null(pc.equal(cells["rpc_system"], "mcp"), False)
-    for to, source in (("mcp_method", "rpc_method"), ("mcp_server", "rpc_service")):
-        cells[to] = pc.coalesce(cells[to], pc.if_else(is_mcp, cells[source], None))
-    has_rpc = cells["rpc_system"].is_valid()
-    full = pc.coalesce(cells["rpc_method"], pc.if_else(pc.starts_with(names, "/"), names, None))
-    split = pc.extract_regex(
-        pc.if_else(has_rpc, full, None), r"^/?(?P<service>[^/ ]+)/(?P<method>[^/ ]+)$"
+        return resources, gather(columns.of_spans)
+    return (
+        gather(_set_aside(columns.of_resources, is_browser)),
+        gather(_set_aside(columns.of_spans, is_browser[columns.resource])),
     )
-    method = pc.struct_field(split, "method")
-    cells["rpc_service"] = pc.coalesce(cells["rpc_service"], pc.struct_field(split, "service"))
-    cells["rpc_method"] = pc.coalesce(method, cells["rpc_method"])
-    is_tool = pc.or_(
-        pc.fill_null(pc.equal(cells["vendor_kind"], "tool"), False),
-        pc.fill_null(pc.starts_with(cells["operation"], "execute_tool"), False),
+
+
+def _set_aside(pairs: Pairs, is_browser: Flags) -> Pairs:
+    names = pairs.keys.dictionary.to_pylist()
+    sessions = [code for code, name in enumerate(names) if name == "session.id"]
+    codes = pairs.keys.indices.to_numpy(zero_copy_only=False).copy()
+    codes[np.isin(codes, sessions) & np.repeat(is_browser, pairs.counts)] = len(names)
+    keys = pa.DictionaryArray.from_arrays(
+        pa.array(codes, pa.int32()), pa.array([*names, "ui_session"], pa.string())
     )
-    cells["args_hash"] = pc.coalesce(
-        cells["args_hash"], pc.if_else(is_tool, cells["input_hash"], None)
-    )
-    is_store = pc.is_in(
-        cells["db_system"], value_set=pa.array(["redis", "valkey", "memcached"], pa.string())
-    )
-    if pc.any(is_store).as_py():
-        bare = on_distinct(pc.if_else(is_store, cells["query_text"], None), _command, pa.string())
-        cells["query_text"] = pc.if_else(is_store, bare, cells["query_text"])
-    numbered = _numbered_messages(spans)
-    if numbered is not None:
-        cells["input_message_count"] = pc.coalesce(cells["input_message_count"], numbered)
-
-
-def _command(text: str) -> str:
-    word, blank, _ = text.partition(" ")
-    return f"{word} ?" if blank else word
-
-
-def _numbered_messages(spans: Attributes) -> pa.Array | None:
-    numbers = np.zeros(len(spans.keys), dtype=np.int64)
-    for code, key in enumerate(spans.keys):
-        for pattern in _NUMBERED:
-            if found := pattern.match(key):
-                numbers[code] = min(int(found[1]), 1 << 40) + 1
-    if not numbers.any():
-        return None
-    highest = np.zeros(spans.size, dtype=np.int64)
-    np.maximum.at(highest, spans.owners, numbers[spans.codes])
-    return pa.array(highest, mask=highest == 0)
+    return replace(pairs, keys=keys)
 
 
 def _listed(
-    kind: pa.StructType, columns: list[pa.Array], owners: npt.NDArray[np.int64], size: int
-) -> pa.Array:
+    kind: pa.StructType, columns: list[pa.Array], owners: Integers, size: int
+) -> pa.ListArray:
     starts = np.searchsorted(owners, np.arange(size + 1)).astype(np.int32)
     items = pa.StructArray.from_arrays(
-        [column.cast(part.type) for column, part in zip(columns, kind, strict=True)],
+        [_typed(column, part.type) for column, part in zip(columns, kind, strict=True)],
         fields=list(kind),
     )
     return pa.ListArray.from_arrays(pa.array(starts), items)
-
-
-def _not_empty(array: pa.Array) -> pa.Array:
-    return pc.if_else(pc.equal(array, ""), None, array)

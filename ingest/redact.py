@@ -3,9 +3,16 @@
 import hashlib
 import re
 
+from ingest import credentials
+
+# A content kept by request may be long, but not without end.
+MAX_KEPT_CHARACTERS = 1 << 20
+
 # Enough of a sha256 to tell values apart, short enough to store by the million.
 HASH_DIGITS = 32
 MAX_MESSAGE_CHARACTERS = 200
+MAX_NAME_CHARACTERS = 1_024
+_STATE_CHARACTERS = 1_024  # W3C asks to carry 512
 
 # An unlisted text this long is content, whatever its key: nobody names things at such length.
 MAX_TEXT_CHARACTERS = 2_048
@@ -73,13 +80,48 @@ def _shape(piece: re.Match[str]) -> str:
             return piece[0]
 
 
+def cut(text: str, characters: int = MAX_NAME_CHARACTERS) -> str:
+    """Return the text, or its start with its length and hash if it is longer than `characters`."""
+    if len(text) <= characters:
+        return text
+    return f"{text[:characters]}… ({len(text):,} characters, sha256 {sha256(text)})"
+
+
+def name(text: str) -> str:
+    """Return the name of a span, an event or an attribute, cut and without secrets."""
+    return credentials.masked(cut(text), is_named=True)
+
+
+_CODE = re.compile(
+    r"\b(?:error[ _]code|status[ _]?code|status|HTTP(?:/\d(?:\.\d)?)?)"
+    r"(?:[\"']?\s*[:=]\s*|\s+)([45]\d\d)\b"
+    r"|\b([45]\d\d) (?:Client|Server) Error\b",
+    re.IGNORECASE,
+)
+
+
+def error_code(text: str) -> int | None:
+    """Return the HTTP status from 400 to 599 that a message names, null where it names none."""
+    found = _CODE.search(text[: 4 * MAX_MESSAGE_CHARACTERS])
+    return int(found[1] or found[2]) if found else None
+
+
+def sampling(trace_state: str) -> str | None:
+    """Return OpenTelemetry's own member of a tracestate, `ot=...`: vendors' may hold anything."""
+    members = (member.strip() for member in trace_state[:_STATE_CHARACTERS].split(","))
+    return next((member for member in members if member.startswith("ot=")), None)
+
+
 def message(text: str) -> str | None:
-    """Return the first line with quoted strings, mail addresses and numbers masked, cut short."""
+    """Return the first line with what may name a person or open a door masked, cut short.
+
+    Quoted strings, mail addresses, numbers and secrets become `?`.
+    """
     lines = text.strip().splitlines()
     if not lines:
         return None
     # An open quote at the cut would hide its end, so more is masked than is kept.
-    line = _QUOTED.sub("?", lines[0][: 4 * MAX_MESSAGE_CHARACTERS])
+    line = _QUOTED.sub("?", credentials.masked(lines[0][: 4 * MAX_MESSAGE_CHARACTERS]))
     line = _NUMBER.sub("?", _EMAIL.sub("?", line))
     return line[:MAX_MESSAGE_CHARACTERS]
 

@@ -34,7 +34,7 @@ IDENTITY = pa.schema(
         ("trace_id", pa.string()),  # 32 hex
         ("span_id", pa.string()),  # 16 hex
         ("parent_span_id", pa.string()),  # 16 hex, null at a root
-        ("trace_state", pa.string()),
+        ("trace_state", pa.string()),  # OpenTelemetry's own member, ot=...
         ("is_parent_remote", pa.bool_()),  # null where the exporter did not say (flags bits 8, 9)
         ("name", pa.string()),
         ("kind", pa.string()),  # UNSPECIFIED INTERNAL SERVER CLIENT PRODUCER CONSUMER, or digits
@@ -51,6 +51,7 @@ IDENTITY = pa.schema(
         ("source_digest", pa.string()),  # sha256 of the dump it came from
         ("source_record", pa.int64()),  # 1-based message or line within that dump
         ("content_hash", pa.int32()),  # equal for copies: tells duplicate from conflict
+        ("quality", _TEXTS),  # self_parent invalid_parent invalid_link; null when fine
         ("events", pa.list_(EVENT)),
         ("links", pa.list_(LINK)),
         ("attributes", pa.map_(pa.string(), pa.string())),  # what no column below holds
@@ -157,6 +158,7 @@ PROMOTED = pa.schema(
         ("error_type", pa.string()),
         ("exception_type", pa.string()),  # attribute, else first exception event
         ("exception_message", pa.string()),  # first line, masked, at most 200 characters
+        ("error_code", pa.int64()),  # HTTP status an error's message names, where no other is given
         ("log_level", pa.string()),  # langfuse level, logfire level as text
         ("retry_count", pa.int64()),
         ("timeout_ms", pa.float64()),

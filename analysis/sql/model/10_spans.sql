@@ -43,6 +43,7 @@ SELECT
     attributes['pydantic_ai.tool.failure_stage']                      AS failure_stage,
     lake.* EXCLUDE (
         events, attributes, trace_state, scope_version, source_digest, source_record, content_hash,
+        quality,
         dropped_attributes_count, dropped_events_count, dropped_links_count,
         -- no rule asks for these, and a column of every span costs time
         service_namespace, service_instance_id, boundary_name, user_id, total_tokens,

@@ -35,7 +35,8 @@ signals AS (
         spans.exception_type,
         spans.db_status,
         spans.status_message,
-        spans.exception_message
+        spans.exception_message,
+        spans.error_code
     FROM spans
     INNER JOIN tree
         ON tree.node_id = spans.node_id
@@ -73,6 +74,7 @@ SELECT
             named_class(error_type),
             named_class(exception_type),
             named_class(db_status),
+            http_class(error_code),
             named_class(status_message),
             named_class(exception_message),
             'unknown'
