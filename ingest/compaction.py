@@ -16,9 +16,6 @@ from ingest import keys, parquet, staging
 from ingest import table as delta
 from ingest.parquet import DataFile
 
-# A quarter of a row group: opening such a file costs a reader more than what it holds.
-SMALL_ROWS = parquet.ROW_GROUP_ROWS // 4
-
 # So many small files on one day of one cohort are left alone.
 MANY = 8
 
@@ -57,7 +54,7 @@ def compact(
     small: dict[tuple[str, date], list[DataFile]] = {}
     for file in delta.files(delta.opened(root)):
         is_asked = (cohort is None or file.cohort == cohort) and (days is None or file.day in days)
-        if is_asked and file.rows < SMALL_ROWS:
+        if is_asked and file.rows < staging.SMALL_ROWS:
             small.setdefault((file.cohort, file.day), []).append(file)
     merged = [_merge(root, files) for files in small.values() if len(files) > max(more_than, 1)]
     return [each for each in merged if each is not None]

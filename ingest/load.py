@@ -21,7 +21,7 @@ from ingest.lake import Lake
 from ingest.normalize import DEFAULT, IngestConfig, normalize
 from ingest.report import LoadReport, Progress, Reject, Rejects, SourceReport
 from ingest.schema import SPANS
-from ingest.staging import PIECE_BYTES, PIECE_ROWS, Staged
+from ingest.staging import COMMIT_ROWS, PIECE_BYTES, Staged
 
 __all__ = ["IngestConfig", "LoadReport", "Progress", "Reject", "SourceReport", "load"]
 
@@ -65,20 +65,24 @@ def load(
     reports: list[SourceReport] = []
     waiting: list[Staged] = []
     holds = target.holds(cohort=cohort)
-    for source in _expand(paths):
-        staged = _stage(source, target, holds, cohort, config or DEFAULT, progress)
-        waiting.append(staged)
-        if _is_full(waiting):
+    try:
+        for source in _expand(paths):
+            staged = _stage(source, target, holds, cohort, config or DEFAULT, progress)
+            waiting.append(staged)
+            if _is_full(waiting):
+                reports += _commit(target, waiting, cohort)
+                waiting = []
+        if waiting:
             reports += _commit(target, waiting, cohort)
-            waiting = []
-    if waiting:
-        reports += _commit(target, waiting, cohort)
+    finally:
+        for staged in waiting:
+            staged.close()
     return LoadReport(reports)
 
 
 def _is_full(waiting: list[Staged]) -> bool:
     return (
-        sum(staged.rows for staged in waiting) >= PIECE_ROWS
+        sum(staged.rows for staged in waiting) >= COMMIT_ROWS
         or sum(staged.bytes_in_memory for staged in waiting) >= PIECE_BYTES
     )
 
@@ -145,12 +149,17 @@ def _read(
     staged = lake.stage(report, cohort=cohort)
     rejects = Rejects()
     spans = 0
-    for table, refused, decoded in _normalized(dump, report.digest, cohort, config):
-        spans += decoded
-        staged.append(table)
-        rejects.absorb(refused)
-        if progress is not None:
-            progress(Progress(report.name, dump.reader.bytes_read, report.bytes, spans))
+    try:
+        for table, refused, decoded in _normalized(dump, report.digest, cohort, config):
+            spans += decoded
+            staged.append(table)
+            rejects.absorb(refused)
+            if progress is not None:
+                progress(Progress(report.name, dump.reader.bytes_read, report.bytes, spans))
+    except BaseException:
+        # What was written of the source so far is nobody's.
+        staged.close()
+        raise
     rejects.absorb(dump.rejects)
     reasons = list(rejects)
     if not staged.rows and not reasons:

@@ -26,6 +26,12 @@ from ingest.report import SourceReport
 PIECE_BYTES = 64 << 20
 PIECE_ROWS = parquet.ROW_GROUP_ROWS
 
+# Less than a quarter of a row group: opening such a file costs a reader more than what it holds.
+SMALL_ROWS = parquet.ROW_GROUP_ROWS // 4
+
+# Each commit is compared with what the lake holds on its days, so a load should make few.
+COMMIT_ROWS = 2_000_000
+
 _DAY_NS = 86_400_000_000_000
 _FIRST_DAY = date(1970, 1, 1).toordinal()
 
@@ -81,9 +87,14 @@ class Staged:
         return self._piece_bytes
 
     def finish(self, report: SourceReport) -> None:
-        """Set the source's report, known only once all of it was read; wait for its files."""
-        self._wait()
+        """Set the source's report, known only once all of it was read; wait for its files.
+
+        A last piece that fills a file of its own is written, too, so that many sources can wait.
+        """
         self.report = report
+        if self._piece_rows >= SMALL_ROWS:
+            self._cut()
+        self._wait()
 
     def tail(self) -> pa.Table | None:
         """Return the last piece, which is not written, freed of its own copies; None if empty.
