@@ -1,7 +1,6 @@
 """What each command answers: the data, the text a person reads, and the exit code."""
 
 import math
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,15 +51,14 @@ def ingest(
     keep_content: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Answer:
-    """Return the balance sheet of reading dumps into the lake; `-` is standard input.
+    """Return the balance sheet of reading dumps into the lake.
+
+    Dumps are files, folders, globs, archives, addresses of buckets, or `-` for standard input.
 
     Exit code 2 when nothing of any dump is in the lake afterwards.
     """
-    sources: list[load.Source] = [
-        ("standard input", sys.stdin.buffer) if dump == "-" else Path(dump) for dump in dumps
-    ]
     report = load.load(
-        sources,
+        list(dumps),
         lake,
         cohort=cohort,
         config=IngestConfig(keep_content=keep_content),

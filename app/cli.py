@@ -133,13 +133,20 @@ def ingest(
 ) -> None:
     """Read trace dumps into the lake and print what became of every span.
 
-    DUMPS are files or folders of OTLP: JSON lines, one JSON document, one protobuf message or
-    length-prefixed protobuf, each plain or gzip, known by content; - reads standard input.
+    DUMPS are files, folders, "globs", zip or tar archives, bucket addresses (s3:// gs:// az://),
+    or - for standard input. What they hold is known by content: OTLP as JSON or protobuf however
+    framed, Tempo, Jaeger and Zipkin JSON, the Python console exporter; plain or compressed.
 
     \b
     Example:
       orchrisk ingest traces/*.jsonl.gz --lake lake --cohort baseline
     """
+    if keep_content:
+        _say(
+            "orchrisk: --keep-content keeps prompts, answers, tool arguments and results as text in"
+            f" the lake {lake}. Whoever may read that folder may read them. Leave the option out to"
+            " keep their length and hash only."
+        )
     answer = _answers().ingest(
         dumps, lake, cohort=cohort, keep_content=keep_content, progress=_progress()
     )

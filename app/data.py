@@ -57,6 +57,11 @@ def ledger() -> pd.DataFrame:
     )
 
 
+def rejects() -> pd.DataFrame:
+    """Return what was refused, up to 20 examples a reason and source, each masked."""
+    return cast(pd.DataFrame, Lake(serve.served_lake()).rejects().to_pandas())
+
+
 def contracts() -> Contracts | None:
     """Return the contract the pages judge by, or None where none was named.
 

@@ -27,14 +27,23 @@ _LEDGER = {
     "rejected": st.column_config.NumberColumn("Rejected", format="localized"),
     "bytes": st.column_config.NumberColumn("Size", format="bytes"),
 }
+_REFUSED = {
+    "source": st.column_config.TextColumn("Source"),
+    "reason": st.column_config.TextColumn("Reason"),
+    "count": st.column_config.NumberColumn("Times", format="localized"),
+    "place": st.column_config.TextColumn("Place"),
+    "sample": st.column_config.TextColumn("It looks like"),
+    "mend": st.column_config.TextColumn("What to do"),
+}
 
 
 def page() -> None:
     """Draw the ingest page."""
     parts.heading(
         "Add traces",
-        "Exported OTLP, JSON lines or protobuf, plain or compressed. The content decides, not the"
-        " file's name. Prompts and answers are dropped; files stay on this machine.",
+        "OTLP as JSON or protobuf, Tempo, Jaeger or Zipkin, plain, compressed or in an archive. The"
+        " content decides, not the file's name. Prompts and answers are dropped; files stay on this"
+        " machine.",
     )
     left, right = st.columns([1, 1.1], gap="large")
     with left:
@@ -43,6 +52,7 @@ def page() -> None:
     if last is not None:
         _result(last)
     _history(data.ledger())
+    _refused(data.rejects())
 
 
 def _upload(beside: Any) -> None:
@@ -142,6 +152,7 @@ def _result(report: LoadReport) -> None:
             Column("Spans", "num"),
             Column("File", "muted"),
             Column("First at", "muted"),
+            Column("It looks like", "muted"),
             Column("What to do"),
         ],
         [
@@ -151,6 +162,7 @@ def _result(report: LoadReport) -> None:
                 words.count(reason.count),
                 PurePath(source.name).name,
                 reason.place,
+                reason.sample,
                 reason.mend,
             )
             for source, reason in reasons
@@ -187,3 +199,22 @@ def _history(ledger: pd.DataFrame) -> None:
         alt="Every source that was read into the lake",
     )
     parts.export(ledger, "ledger")
+
+
+def _refused(rejects: pd.DataFrame) -> None:
+    if rejects.empty:
+        return
+    parts.section(
+        "Everything ever refused",
+        "Up to 20 examples a reason and source. A sample shows the shape of what stood there:"
+        " names of fields stay, every other word and digit is masked.",
+    )
+    st.dataframe(
+        rejects,
+        hide_index=True,
+        key="rejects",
+        column_order=list(_REFUSED),
+        column_config=_REFUSED,
+        alt="Examples of what was refused, with place, reason and mend",
+    )
+    parts.export(rejects, "rejects")

@@ -181,3 +181,19 @@ def test_two_cohorts_that_nothing_names_are_compared_as_the_reader_says(
         ("Before", "before"),
         ("After", "after"),
     ]
+
+
+def test_the_ingest_page_shows_what_was_refused_by_its_shape(shown, tmp_path):
+    dump = tmp_path / "mixed.jsonl"
+    dump.write_text('{"resourceSpans": []}\n{"resourceSpans": [{"secret words": 12345}\n')
+    load([dump], tmp_path / "lake", cohort="pilot")
+    shown(tmp_path / "lake")
+    at = drawn("ingest")
+
+    assert not at.exception
+    frame = next(each.value for each in at.dataframe if "sample" in each.value.columns)
+    assert frame["reason"].tolist() == ["the line is not JSON"]
+    assert "line 2" in frame["place"][0]
+    assert frame["sample"][0]
+    assert "secret" not in frame["sample"][0]
+    assert "12345" not in frame["sample"][0]
