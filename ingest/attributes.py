@@ -16,6 +16,7 @@ from ingest.cells import NAMES, byte_lengths, convert, on_distinct, without_nul
 from ingest.conventions import Column, Key
 from ingest.formats.columns import Pairs
 from ingest.formats.otlp_json import as_text
+from ingest.treatments import How, treatment
 
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -73,7 +74,7 @@ def gather(pairs: Pairs) -> Attributes:
         values,
         by_key,
         np.searchsorted(codes[by_key], np.arange(len(keys) + 1)),
-        _suspects(values),
+        _suspects(values, codes, keys),
         np.zeros(len(codes), dtype=bool),
     )
 
@@ -88,15 +89,19 @@ def _sorted_by(codes: Integers, keys: int) -> Integers:
     return np.argsort(codes.astype(np.uint16) if keys < 1 << 16 else codes, kind="stable")
 
 
-def _suspects(values: pa.StringArray) -> Flags | None:
+def _suspects(values: pa.StringArray, codes: Integers, keys: list[str]) -> Flags | None:
+    # What the key alone makes safe, and what is long enough to be content, needs no look.
+    is_plain = np.array([treatment(key) == How.PLAIN for key in keys] or [False])
     lengths = byte_lengths(values)
     rows = np.flatnonzero(
-        (lengths >= credentials.MIN_BYTES) & (lengths <= 4 * redact.MAX_TEXT_CHARACTERS)
+        (lengths >= credentials.MIN_BYTES)
+        & (lengths <= 4 * redact.MAX_TEXT_CHARACTERS)
+        & is_plain[codes]
     )
     if not len(rows):
         return None
     texts = values.take(pa.array(rows)).dictionary_encode()
-    of_texts = pc.match_substring_regex(texts.dictionary, credentials.SUSPECT)
+    of_texts = credentials.suspects(texts.dictionary)
     if not pc.any(of_texts).as_py():
         return None
     result = np.zeros(len(values), dtype=bool)

@@ -82,7 +82,7 @@ def names(array: pa.StringArray) -> pa.StringArray:
     encoded = array.dictionary_encode()
     each = encoded.dictionary
     suspects = pc.or_(
-        pc.match_substring_regex(each, credentials.SUSPECT),
+        credentials.suspects(each),
         pc.greater(pc.binary_length(each), redact.MAX_NAME_CHARACTERS),
     )
     if not pc.any(suspects).as_py():

@@ -84,14 +84,20 @@ def _add_words(result: Words, offsets: Integers, counts: Integers, data: pa.Buff
     padded[:-8] = piece
     # Every byte starts a word here, so a text's words can be picked wherever it lies.
     unaligned = np.ndarray((len(piece) + 1,), dtype="<u8", buffer=padded, strides=(1,))
-    firsts = np.cumsum(counts) - counts
-    place = np.arange(total) - np.repeat(firsts, counts)
-    words = unaligned[np.repeat(offsets[:-1] - first, counts) + (place << 3)]
+    lengths = np.diff(offsets)
     filled = np.flatnonzero(counts)
-    lasts = (firsts + counts - 1)[filled]
-    words[lasts] &= _TAILS[(np.diff(offsets) - ((counts - 1) << 3))[filled]]
-    words ^= place.astype(np.uint64) * _SECOND
-    result[filled] = mix(result[filled] + np.add.reduceat(mix(words), firsts[filled]))
+    starts, sizes, more = offsets[filled] - first, lengths[filled], counts[filled] - 1
+    words = unaligned[starts] & _TAILS[np.minimum(sizes, 8)]
+    longer = np.flatnonzero(more)
+    if len(longer):
+        more, sizes = more[longer], sizes[longer]
+        firsts = np.cumsum(more) - more
+        place = np.arange(1, int(more.sum()) + 1) - np.repeat(firsts, more)
+        rest = unaligned[np.repeat(starts[longer], more) + (place << 3)]
+        rest[firsts + more - 1] &= _TAILS[sizes - (more << 3)]
+        rest ^= place.astype(np.uint64) * _SECOND
+        words[longer] = mix(words[longer]) + np.add.reduceat(mix(rest), firsts)
+    result[filled] = mix(result[filled] ^ words)
 
 
 def of_integers(values: Integers) -> Words:

@@ -4,8 +4,11 @@ import math
 import re
 from collections import Counter
 
-# RE2, over whole columns: finds every text that `masked` would change, and some others.
-SUSPECT = (
+import pyarrow as pa
+import pyarrow.compute as pc
+
+# Finds every text that `masked` would change, and some others.
+_SUSPECT = (
     r"eyJ[\w-]{8}|\b[sp]k-[\w-]{16}|\b[sprw][hk]_(?:live|test)_\w{10}|\b(?:AKIA|ASIA)[A-Z0-9]{16}"
     r"|(?i:bearer)\s+\S{8}|-----BEGIN |\bgh[opsru]_\w{20}|github_pat_\w{20}|glpat-[\w-]{16}"
     r"|xox[a-z]-[\w-]{10}|AIza[\w-]{30}|\bhf_\w{20}|ya29\.[\w-]{20}|://[^/\s@]+@"
@@ -13,8 +16,12 @@ SUSPECT = (
     r"(?:token|key)|authorization)[\"']?\s*[=:]|[A-Za-z0-9+/_=-]{40}"
 )
 
-# Nothing shorter than this is looked at: `password=x`.
-MIN_BYTES = 8
+_ONE_SUSPECT = re.compile(_SUSPECT, re.ASCII)
+# Arrow compiles the expression for every call, which takes as long as looking at this many texts.
+_FEW = 128
+
+# Nothing shorter than this is looked at: `pwd=secret12`.
+MIN_BYTES = 12
 
 _CERTAIN = re.compile(
     r"""
@@ -42,6 +49,15 @@ _PARTS = re.compile(r"[+/_=-]+")
 
 # Random base64 of 40 characters has about 4.9 bits a character, paths and names about 4.
 _RANDOM_BITS = 4.4
+
+
+def suspects(texts: pa.StringArray) -> pa.BooleanArray:
+    """Return which texts may hold something that `masked` would change; few others are among."""
+    if len(texts) > _FEW:
+        return pc.match_substring_regex(texts, _SUSPECT)
+    return pa.array(
+        [bool(text and _ONE_SUSPECT.search(text)) for text in texts.to_pylist()], pa.bool_()
+    )
 
 
 def masked(text: str, *, is_named: bool = False) -> str:

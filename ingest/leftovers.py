@@ -1,9 +1,6 @@
 """What no column holds of the attributes, made safe: content to length and hash, secrets gone."""
 
-import re
 from dataclasses import dataclass
-from enum import IntEnum, auto
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -13,19 +10,9 @@ import pyarrow.compute as pc
 from ingest import conventions, credentials, query_text, redact
 from ingest.attributes import Attributes
 from ingest.cells import byte_lengths, on_distinct
+from ingest.treatments import How, treatment
 
 Integers = npt.NDArray[np.int64]
-
-
-class _How(IntEnum):
-    PLAIN = 0
-    DROP = auto()
-    SAID = auto()
-    PERSON = auto()
-    URL = auto()
-    MESSAGE = auto()
-    QUERY = auto()
-    SUSPECT = auto()  # of the value, not of the key
 
 
 @dataclass(frozen=True)
@@ -39,44 +26,16 @@ class Entries:
     values: pa.StringArray
 
 
-def _any_of(*patterns: str) -> re.Pattern[str]:
-    # A pattern may start with `(?i)`, which must stand for itself alone.
-    return re.compile(
-        "|".join(
-            f"(?i:{pattern[4:]})" if pattern.startswith("(?i)") else f"(?:{pattern})"
-            for pattern in patterns
-        )
-    )
-
-
-_TREATMENTS = (
-    (_How.DROP, _any_of(*conventions.DROPPED, *conventions.URL_QUERIES)),
-    (_How.SAID, _any_of(*conventions.CONTENT)),
-    (_How.PERSON, _any_of(*conventions.PERSONS)),
-    (_How.URL, _any_of(*conventions.URLS)),
-    (_How.MESSAGE, _any_of(*conventions.MESSAGES)),
-    (_How.QUERY, _any_of(*conventions.QUERIES)),
-)
-
-
-@lru_cache(maxsize=20_000)
-def _treatment(key: str) -> _How:
-    for treatment, pattern in _TREATMENTS:
-        if pattern.search(key):
-            return treatment
-    return _How.PLAIN
-
-
 def _url(text: str) -> str:
     return redact.cut(credentials.masked(redact.url(text)), redact.MAX_TEXT_CHARACTERS)
 
 
 _REWRITES = {
-    _How.PERSON: redact.sha256,
-    _How.URL: _url,
-    _How.MESSAGE: redact.message,
-    _How.QUERY: query_text.mask,
-    _How.SUSPECT: credentials.masked,
+    How.PERSON: redact.sha256,
+    How.URL: _url,
+    How.MESSAGE: redact.message,
+    How.QUERY: query_text.mask,
+    How.SUSPECT: credentials.masked,
 }
 
 
@@ -87,35 +46,35 @@ def leftovers(attributes: Attributes, *, keep_content: bool, prefix: str = "") -
     are treated as ever.
     """
     keys = attributes.keys
-    treatments = np.array([_treatment(key) for key in keys] or [_How.PLAIN], dtype=np.int8)
+    treatments = np.array([treatment(key) for key in keys] or [How.PLAIN], dtype=np.int8)
     kept_too = np.array([key in conventions.KEPT_TOO for key in keys] or [False])
-    gone = treatments == _How.DROP
-    stays = (kept_too | (treatments == _How.SAID)) & ~gone
+    gone = treatments == How.DROP
+    stays = (kept_too | (treatments == How.SAID)) & ~gone
     codes = attributes.codes
     rows = np.flatnonzero(~(attributes.used | gone[codes]) | stays[codes])
     owners, codes = attributes.owners[rows], codes[rows]
     values = attributes.values.take(pa.array(rows))
     how = treatments[codes]
     if attributes.suspects is not None:
-        how[(how == _How.PLAIN) & attributes.suspects[rows]] = _How.SUSPECT
+        how[(how == How.PLAIN) & attributes.suspects[rows]] = How.SUSPECT
     limit = redact.MAX_KEPT_CHARACTERS if keep_content else redact.MAX_TEXT_CHARACTERS
-    is_free = (how == _How.PLAIN) | (how == _How.SUSPECT) | (how == _How.SAID)
+    is_free = (how == How.PLAIN) | (how == How.SUSPECT) | (how == How.SAID)
     said = is_free & (byte_lengths(values) > limit)
     if said.any():
         characters = pc.utf8_length(values.filter(pa.array(said)))
         said[said] = pc.greater(characters, limit).to_numpy(zero_copy_only=False)
     if not keep_content:
-        said |= how == _How.SAID
+        said |= how == How.SAID
     if values.null_count:
         said &= values.is_valid().to_numpy(zero_copy_only=False)
     names = [prefix + key for key in keys]
     shown = ~said
-    for treatment, function in _REWRITES.items():
-        chosen = (how == treatment) & shown
+    for rewrite, function in _REWRITES.items():
+        chosen = (how == rewrite) & shown
         if not chosen.any():
             continue
         part = on_distinct(values.filter(pa.array(chosen)), function, pa.string())
-        if treatment == _How.SUSPECT:
+        if rewrite == How.SUSPECT:
             # What is nothing but a secret leaves its length and hash, like content.
             whole = np.flatnonzero(chosen)[pc.equal(part, "?").to_numpy(zero_copy_only=False)]
             said[whole], shown[whole] = True, False
@@ -125,7 +84,7 @@ def leftovers(attributes: Attributes, *, keep_content: bool, prefix: str = "") -
     raw = attributes.values.take(pa.array(rows[said]))
     if keep_content:
         cut = pc.utf8_slice_codeunits(raw, 0, limit)
-        is_long = how[said] != _How.SUSPECT
+        is_long = how[said] != How.SUSPECT
         values = pc.replace_with_mask(
             values, pa.array(said), pc.if_else(pa.array(is_long), cut, None)
         )
