@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from ingest import query_text, schema
-from ingest.lake import Lake
+from ingest.lake import Lake, Snapshot
 
 MODEL = Path(__file__).parent / "sql" / "model"
 SETTINGS = {"TimeZone": "UTC", "preserve_insertion_order": "true"}
@@ -32,27 +32,31 @@ def recipe() -> str:
     return digest.hexdigest()[:12]
 
 
-def model_file(lake: Lake, cache: Path | None = None) -> Path:
-    """Return the model of this very state of the lake, built now if nobody has built it yet.
+def model_file(lake: Lake, cache: Path | None = None, *, state: Snapshot | None = None) -> Path:
+    """Return the model of a state of the lake, built now if nobody has built it yet.
+
+    The state is the lake's present one unless another is given.
 
     It stands beside the lake, or in `cache`, or where the user's caches are when the lake cannot
     be written. Whoever builds writes under a name of its own and renames it at the end, so two
     builders at once both find a whole file. Models of earlier states are removed.
     """
-    name = f"{_slug(lake.fingerprint())}-{recipe()}.duckdb"
+    # Files and fingerprint of one moment: an ingest in between must not lend its spans to our name.
+    state = state or lake.snapshot()
+    name = f"{_slug(state.fingerprint)}-{recipe()}.duckdb"
     for folder in _folders(lake, cache):
         if (folder / name).is_file():
             return folder / name
     for folder in _folders(lake, cache):
         if _is_writable(folder):
-            return _built(lake, folder, name)
+            return _built(state, folder, name)
     raise OSError(f"No folder for the model of {lake.path} can be written; pass `cache`.")
 
 
-def _built(lake: Lake, folder: Path, name: str) -> Path:
+def _built(state: Snapshot, folder: Path, name: str) -> Path:
     unfinished = folder / f".{name}.{os.getpid()}.{secrets.token_hex(4)}"
     try:
-        write(lake.files(), unfinished)
+        write(state.files, unfinished)
         unfinished.replace(folder / name)
     finally:
         for left in (unfinished, unfinished.with_name(unfinished.name + ".wal")):

@@ -97,13 +97,14 @@ def connect(lake: Path | str, *, cache: Path | None = None) -> Model:
     `cache` is where the model's file goes instead of beside the lake.
     """
     source = Lake(lake)
-    path = build.model_file(source, cache)
+    state = source.snapshot()
+    path = build.model_file(source, cache, state=state)
     connection = duckdb.connect(":memory:")
     connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS model (READ_ONLY)")
     spill = tempfile.mkdtemp(prefix="orchrisk-")
     weakref.finalize(connection, shutil.rmtree, spill, ignore_errors=True)
     _lock(connection, spill)
-    return Model(source.fingerprint(), path, connection)
+    return Model(state.fingerprint, path, connection)
 
 
 def _lock(connection: duckdb.DuckDBPyConnection, spill: str) -> None:

@@ -44,7 +44,7 @@ def attempt(
     sources = list(fresh.values())
     tails = [source.tail() for source in sources]
     near = _near({day for source in sources for day in source.days})
-    there = [file for file in delta.files(table) if file.cohort == cohort and file.day in near]
+    there = [file for file in delta.files_of(table) if file.cohort == cohort and file.day in near]
     copies = dedupe.across(
         [source.keys for source in sources], lambda: parquet.key_runs(root, there)
     )
@@ -79,7 +79,7 @@ def _commit(
     """Commit files and sources, and write what the ledger says of them before."""
     if not new:
         return
-    number = secrets.randbits(62)
+    number = 1 + secrets.randbits(62)
     # A source of which nothing could be used may be readable one day: it is not marked.
     counted = [report for report in new if report.read > report.rejected]
     marks = {ledger.mark(report.digest, cohort): number for report in counted}

@@ -52,9 +52,9 @@ def compact(
         LakeError: where the lake cannot be read, or the disk is full.
     """
     small: dict[tuple[str, date], list[DataFile]] = {}
-    for file in delta.files(delta.opened(root)):
+    for file in delta.files_of(delta.opened(root)):
         is_asked = (cohort is None or file.cohort == cohort) and (days is None or file.day in days)
-        if is_asked and file.rows < staging.SMALL_ROWS:
+        if is_asked and parquet.is_small(file):
             small.setdefault((file.cohort, file.day), []).append(file)
     merged = [_merge(root, files) for files in small.values() if len(files) > max(more_than, 1)]
     return [each for each in merged if each is not None]
@@ -64,7 +64,7 @@ def _merge(root: Path, files: Sequence[DataFile]) -> Merged | None:
     first, made = files[0], list[DataFile]()
 
     def replace(table: DeltaTable) -> Merged | None:
-        there = {file.path for file in delta.files(table)}
+        there = {file.path for file in delta.files_of(table)}
         if not there.issuperset(file.path for file in files):
             delta.discard(root, made)
             return None

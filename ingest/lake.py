@@ -41,6 +41,14 @@ CONTENTS = pa.schema(
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """A lake as it stood at one moment: its files, sorted, and the fingerprint of their rows."""
+
+    files: tuple[str, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class Lake:
     """A folder that is, or will be, the lake."""
 
@@ -64,9 +72,16 @@ class Lake:
 
     def fingerprint(self) -> str:
         """Return a text that changes exactly when what the lake says does, however it lies."""
+        return self.snapshot().fingerprint
+
+    def snapshot(self) -> Snapshot:
+        """Return files and fingerprint of one and the same moment."""
         files = self._files()
         total = sum(parquet.digest_of(self.path, file) for file in files) % 2**64
-        return f"{total:016x}{sum(file.rows for file in files):x}"
+        rows = sum(file.rows for file in files)
+        return Snapshot(
+            tuple(str(self.path / file.path) for file in files), f"{total:016x}{rows:x}"
+        )
 
     def holds(self, *, cohort: str) -> Callable[[str], bool]:
         """Return a test of digests: is this very source in the cohort, as the lake stands now?"""
@@ -142,4 +157,4 @@ class Lake:
         return pa.table(dict(zip(CONTENTS.names, columns, strict=True)), schema=CONTENTS)
 
     def _files(self) -> list[DataFile]:
-        return delta.files(delta.opened(self.path)) if self.exists else []
+        return delta.files_of(delta.opened(self.path)) if self.exists else []

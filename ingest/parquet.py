@@ -1,7 +1,7 @@
 """One data file of the lake: how it is named, encoded, written, and read back in part.
 
-Files are sorted by trace, start and span. A name ends in the digest of its rows, so that what a
-lake says is known from its file list alone.
+Files are sorted by trace, start and span. A name begins with whether the file is small, and ends
+in the digest of its rows, so that what a lake says is known from its file list alone.
 """
 
 import json
@@ -28,6 +28,10 @@ from ingest.schema import SPANS
 PARTITION = ("cohort", "day")
 ROW_GROUP_ROWS = 122_880
 
+# A file of fewer rows and bytes (in memory) costs a reader more to open than it holds.
+SMALL_ROWS = ROW_GROUP_ROWS // 4
+SMALL_BYTES = 16 << 20
+
 # Ids, times and free text are nearly all different: a dictionary of them only costs.
 _NO_DICTIONARY = {
     **dict.fromkeys(("trace_id", "span_id", "parent_span_id"), "DELTA_LENGTH_BYTE_ARRAY"),
@@ -45,7 +49,7 @@ _NO_DICTIONARY = {
 
 STORED = pa.schema([field for field in SPANS if field.name not in PARTITION])
 
-_NAME = re.compile(r"part-[0-9a-f]{16}-([0-9a-f]{16})\.zstd\.parquet")
+_NAME = re.compile(r"(?:part|small)-[0-9a-f]{16}-([0-9a-f]{16})\.zstd\.parquet")
 _DISK_FULL_MEND = (
     "free some space or name a lake on another disk, then run the command again; "
     "what the lake held is as it was."
@@ -82,6 +86,13 @@ def digest_in(path: str) -> int | None:
     return int(found[1], 16) if found else None
 
 
+def is_small(file: DataFile) -> bool:
+    """Return whether a file is worth merging with others like it."""
+    name = file.path.rpartition("/")[2]
+    # How much memory rows take is not to be seen from outside, so our names say it.
+    return name.startswith("small-") if file.digest is not None else file.rows < SMALL_ROWS
+
+
 def digest_of(root: Path, file: DataFile) -> int:
     """Return the digest of a file's rows: from its name, else from the rows themselves."""
     if file.digest is not None:
@@ -98,7 +109,9 @@ def write(root: Path, cohort: str, day: date, table: pa.Table, digest: int) -> D
         LakeError: where the disk is full or the folder cannot be written.
     """
     folder = Path(f"cohort={cohort}") / f"day={day}"
-    name = folder / f"part-{secrets.token_hex(8)}-{digest:016x}.zstd.parquet"
+    is_small = table.num_rows < SMALL_ROWS and table.nbytes < SMALL_BYTES
+    kind = "small" if is_small else "part"
+    name = folder / f"{kind}-{secrets.token_hex(8)}-{digest:016x}.zstd.parquet"
     target = root / name
     try:
         (root / folder).mkdir(parents=True, exist_ok=True)

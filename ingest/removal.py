@@ -107,7 +107,7 @@ def _planned(
 ) -> _Plan:
     files = [
         file
-        for file in delta.files(table)
+        for file in delta.files_of(table)
         if file.cohort == cohort and (day is None or file.day == day)
     ]
     of_cohort = [

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ingest import dedupe, keys, parquet
+from ingest import table as delta
 from ingest.errors import LakeError
 from ingest.keys import Keys, KeyStore
 from ingest.parquet import PARTITION, DataFile
@@ -25,9 +26,6 @@ from ingest.report import SourceReport
 # Spans are gathered to this size before they are sorted and written.
 PIECE_BYTES = 64 << 20
 PIECE_ROWS = parquet.ROW_GROUP_ROWS
-
-# Less than a quarter of a row group: opening such a file costs a reader more than what it holds.
-SMALL_ROWS = parquet.ROW_GROUP_ROWS // 4
 
 # Each commit is compared with what the lake holds on its days, so a load should make few.
 COMMIT_ROWS = 2_000_000
@@ -92,7 +90,7 @@ class Staged:
         A last piece that fills a file of its own is written, too, so that many sources can wait.
         """
         self.report = report
-        if self._piece_rows >= SMALL_ROWS:
+        if self._piece_rows >= parquet.SMALL_ROWS:
             self._cut()
         self._wait()
 
@@ -118,8 +116,7 @@ class Staged:
             self._wait()
         if self._writer is not None:
             self._writer.shutdown()
-        for each in self.written:
-            (self.root / each.file.path).unlink(missing_ok=True)
+        delta.discard(self.root, [each.file for each in self.written])
         self.written, self._piece, self._tail, self._piece_bytes = [], [], None, 0
         self.keys.close()
 

@@ -7,6 +7,7 @@ and must look again: what it wanted to say may no longer be true.
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import TypeVar
@@ -83,7 +84,7 @@ def opened_or_created(root: Path) -> DeltaTable:
     return opened(root)
 
 
-def files(table: DeltaTable) -> list[DataFile]:
+def files_of(table: DeltaTable) -> list[DataFile]:
     """Return the files that make up the table, sorted by path."""
     actions = pa.table(table.get_add_actions(flatten=True))
     columns = ("path", "partition.cohort", "partition.day", "num_records", "size_bytes")
@@ -165,7 +166,7 @@ def _is_done(
     if any(table.transaction_version(name) == value for name, value in marks.items()):
         return True
     ours = {action.path for action in actions if isinstance(action, AddAction)}
-    return bool(ours) and ours <= {file.path for file in files(table)}
+    return bool(ours) and ours <= {file.path for file in files_of(table)}
 
 
 def try_again(root: Path, attempt: Callable[[DeltaTable], Outcome]) -> Outcome:
@@ -189,9 +190,17 @@ def try_again(root: Path, attempt: Callable[[DeltaTable], Outcome]) -> Outcome:
 
 
 def discard(root: Path, files: Iterable[DataFile]) -> None:
-    """Delete files that no commit names."""
-    for file in files:
-        (root / file.path).unlink(missing_ok=True)
+    """Delete those of the files that no commit names.
+
+    An interrupt may strike between a commit and the word that it was made, so the table is asked.
+    Where it cannot be asked the files stay, for a vacuum to find.
+    """
+    paths = {file.path for file in files}
+    with suppress(LakeError):
+        if paths and exists(root):
+            paths -= {file.path for file in files_of(opened(root))}
+        for path in paths:
+            (root / path).unlink(missing_ok=True)
 
 
 def _day(value: object) -> date:

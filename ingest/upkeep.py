@@ -60,7 +60,7 @@ def problems(root: Path) -> list[str]:
         LakeError: where the lake itself cannot be opened.
     """
     table = delta.opened(root)
-    files = delta.files(table)
+    files = delta.files_of(table)
     return [
         sentence
         for cohort in sorted({file.cohort for file in files} | _cohorts(root, table))

@@ -109,6 +109,19 @@ def test_a_compaction_keeps_the_model_that_is_built(tmp_path: Path) -> None:
     assert model.stat().st_mtime_ns == built
 
 
+def test_files_of_few_but_heavy_spans_are_not_merged_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if a piece of ten spans filled memory: it holds few rows, and yet is no small file.
+    monkeypatch.setattr("ingest.staging.PIECE_ROWS", 10)
+    monkeypatch.setattr("ingest.parquet.SMALL_BYTES", 1)
+    ingest(tmp_path, many(100), a_line=10)
+    before = Lake(tmp_path).files()
+
+    assert compaction.compact(tmp_path, more_than=1) == []
+    assert Lake(tmp_path).files() == before
+
+
 def test_a_day_that_gathers_many_small_files_is_merged_by_the_ingest(tmp_path: Path) -> None:
     spans, said = many(110), []
     for at in range(0, 110, 10):
