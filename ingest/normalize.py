@@ -277,12 +277,13 @@ def _chosen(
     column: Column, places: list[tuple[Attributes, pa.Array | None, Found]], size: int
 ) -> pa.Array:
     chosen: list[pa.Array] = []
-    for attributes, of_span, found in places:
+    for trust, (attributes, of_span, found) in enumerate(places):
         if column.name not in found:
             continue
         cells, made_of = select(attributes, column, found[column.name])
-        if not chosen:
-            # What a less trusted place says may be overruled, so it stays in the map as well.
+        if trust == 0:
+            # What a less trusted place says may be overruled, so it stays in the map as well:
+            # whether it is must not hang on the other spans of the chunk.
             attributes.used[made_of] = True
         chosen.append(cells if of_span is None else cells.take(of_span))
     if not chosen:
