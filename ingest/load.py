@@ -21,7 +21,7 @@ from ingest.lake import Lake
 from ingest.normalize import DEFAULT, IngestConfig, normalize
 from ingest.report import LoadReport, Progress, Reject, Rejects, SourceReport
 from ingest.schema import SPANS
-from ingest.staging import COMMIT_ROWS, PIECE_BYTES, Staged
+from ingest.staging import COMMIT_BYTES, COMMIT_ROWS, Staged
 
 __all__ = ["IngestConfig", "LoadReport", "Progress", "Reject", "SourceReport", "load"]
 
@@ -83,7 +83,7 @@ def load(
 def _is_full(waiting: list[Staged]) -> bool:
     return (
         sum(staged.rows for staged in waiting) >= COMMIT_ROWS
-        or sum(staged.bytes_in_memory for staged in waiting) >= PIECE_BYTES
+        or sum(staged.bytes_in_memory for staged in waiting) >= COMMIT_BYTES
     )
 
 

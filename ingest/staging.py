@@ -24,11 +24,12 @@ from ingest.parquet import PARTITION, DataFile
 from ingest.report import SourceReport
 
 # Spans are gathered to this size before they are sorted and written.
-PIECE_BYTES = 64 << 20
+PIECE_BYTES = 32 << 20
 PIECE_ROWS = parquet.ROW_GROUP_ROWS
 
 # Each commit is compared with what the lake holds on its days, so a load should make few.
 COMMIT_ROWS = 2_000_000
+COMMIT_BYTES = 64 << 20  # of last pieces, which wait in memory
 
 _DAY_NS = 86_400_000_000_000
 _FIRST_DAY = date(1970, 1, 1).toordinal()
