@@ -13,7 +13,13 @@ import atheris
 
 with atheris.instrument_imports(include=["ingest"]):
     from ingest.errors import MalformedDump
-    from ingest.formats import json_columns, json_records, otlp_protobuf, protobuf_columns, read_dump
+    from ingest.formats import (
+        json_columns,
+        json_records,
+        otlp_protobuf,
+        protobuf_columns,
+        read_dump,
+    )
     from ingest.normalize import normalize
 
 DECODERS = {json_columns.decode: json_records.decode, protobuf_columns.decode: otlp_protobuf.decode}

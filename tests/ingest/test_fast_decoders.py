@@ -12,11 +12,13 @@ from ingest_drawn import DUMPS, START_NS, Span, json_lines, many, message, reque
 
 from ingest.formats import (
     json_columns,
-    json_lines as lines,
     json_records,
     otlp_protobuf,
     protobuf_columns,
     wire,
+)
+from ingest.formats import (
+    json_lines as lines,
 )
 from ingest.formats.blocks import Block, whole
 from ingest.formats.columns import Columns
