@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ingest.formats.foreign import Converted, attributes
-from ingest.formats.otlp_json import Json
+from ingest.formats.otlp_values import Json
 
 NAME = "the Python console exporter"
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import orjson
 
-from ingest.formats.otlp_json import MALFORMED, Json, sample_of, walk_resource
+from ingest.formats.otlp_json import sample_of, walk_resource
+from ingest.formats.otlp_values import MALFORMED, Json
 from ingest.formats.rows import Rows
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ingest.formats.foreign import Converted, attributes, padded, value_of
-from ingest.formats.otlp_json import Json
+from ingest.formats.otlp_values import Json
 from ingest.identity import integer
 
 NAME = "Jaeger"

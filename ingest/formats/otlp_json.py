@@ -1,14 +1,14 @@
 """OTLP as parsed JSON: walks one document and appends raw values to `Rows`."""
 
-import base64
-import binascii
 from typing import Any
 
 import orjson
 
 from ingest import redact
-from ingest.formats.rows import Entries, Rows
-from ingest.identity import integer
+from ingest.formats.otlp_values import MALFORMED, Json, as_text, key_of, listed, pairs_of, text_of
+from ingest.formats.rows import Rows
+
+__all__ = ["MALFORMED", "as_text", "pairs_of", "text_of"]
 
 BAD_SPAN = "the span is not what OTLP describes"
 BAD_RESOURCE = "a resource's spans are not what OTLP describes"
@@ -38,11 +38,6 @@ _SNAKE = frozenset(
         *("dropped_events_count", "dropped_links_count"),
     }
 )
-
-Json = dict[str, Any]
-
-# What a wrong type in a span raises on the way; anything else is a fault of ours.
-MALFORMED = (KeyError, TypeError, ValueError, AttributeError, RecursionError, binascii.Error)
 
 
 def walk(document: Json, rows: Rows, record: int) -> None:
@@ -91,7 +86,7 @@ def walk_resource(resource_spans: Any, rows: Rows, record: int) -> None:
         scopes = [
             scope_spans
             for key in SCOPE_SPANS
-            for scope_spans in _listed(resource_spans.get(key), "scopeSpans")
+            for scope_spans in listed(resource_spans.get(key), "scopeSpans")
         ]
     except MALFORMED as error:
         _refuse(BAD_RESOURCE, error, resource_spans, rows, record)
@@ -106,7 +101,7 @@ def walk_resource(resource_spans: Any, rows: Rows, record: int) -> None:
 
 
 def _walk_scope(scope_spans: Json, rows: Rows, record: int, resource: int) -> None:
-    spans = _listed(scope_spans.get("spans"), "spans")
+    spans = listed(scope_spans.get("spans"), "spans")
     scope: Json = next((scope_spans[key] for key in _SCOPES if scope_spans.get(key)), {})
     pairs = pairs_of(scope.get("attributes"), rows.of_scopes)
     index = len(rows.scopes)
@@ -143,14 +138,6 @@ def _if_list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _listed(value: object, name: str) -> list[Any]:
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise TypeError(f"{name} is not a list")
-    return value
-
-
 def sample_of(value: object) -> str:
     """Return the masked shape of a parsed value."""
     try:
@@ -169,7 +156,7 @@ def _walk_span(span: Json, rows: Rows, record: int, resource: int, scope: int) -
     if attributes:
         of_spans = rows.of_spans
         add_key, add_value = of_spans.keys.append, of_spans.values.append
-        for attribute in _listed(attributes, "attributes"):
+        for attribute in listed(attributes, "attributes"):
             value = attribute.get("value")
             if value is None:
                 text = None
@@ -177,24 +164,24 @@ def _walk_span(span: Json, rows: Rows, record: int, resource: int, scope: int) -
                 text = value.get("stringValue")
                 if text.__class__ is not str:
                     text = text_of(value)
-            add_key(_key(attribute))
+            add_key(key_of(attribute))
             add_value(text)
         count = len(attributes)
-    for event in _listed(get("events"), "events"):
+    for event in listed(get("events"), "events"):
         fields = event if _SNAKE.isdisjoint(event) else _camel(event)
         pairs = pairs_of(fields.get("attributes"), rows.of_events)
         rows.events.append((index, fields.get("timeUnixNano"), fields.get("name"), pairs))
-    for link in _listed(get("links"), "links"):
+    for link in listed(get("links"), "links"):
         fields = link if _SNAKE.isdisjoint(link) else _camel(link)
         pairs = pairs_of(fields.get("attributes"), rows.of_links)
-        ids = _id(fields.get("traceId"), 32), _id(fields.get("spanId"), 16)
+        ids = fields.get("traceId"), fields.get("spanId")
         rows.links.append((index, *ids, pairs))
     status = get("status") or _NO_STATUS
     rows.spans.append(
         (
-            _id(get("traceId"), 32),
-            _id(get("spanId"), 16),
-            _id(get("parentSpanId"), 16),
+            get("traceId"),
+            get("spanId"),
+            get("parentSpanId"),
             get("traceState"),
             get("flags"),
             get("name"),
@@ -214,90 +201,7 @@ def _walk_span(span: Json, rows: Rows, record: int, resource: int, scope: int) -
     )
 
 
-def _id(text: Any, digits: int) -> Any:
-    """Return an id that is base64 of its hex digits as those digits, any other as it is."""
-    if text.__class__ is not str or len(text) <= digits:
-        return text
-    try:
-        decoded = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-        return decoded.decode("ascii") if len(decoded) == digits else text
-    except ValueError:
-        return text
-
-
 _NO_STATUS: Json = {}
-
-
-def pairs_of(attributes: list[Json] | None, into: Entries) -> int:
-    """Append a list of OTLP attributes to `into` and return how many there were."""
-    if not attributes:
-        return 0
-    keys = [_key(attribute) for attribute in _listed(attributes, "attributes")]
-    values = [text_of(attribute.get("value")) for attribute in attributes]
-    into.keys.extend(keys)
-    into.values.extend(values)
-    return len(attributes)
-
-
-def _key(attribute: Json) -> str:
-    key = attribute.get("key")
-    if key is None:
-        return ""
-    if not isinstance(key, str):
-        raise TypeError("an attribute's key is not a text")
-    return key
-
-
-def text_of(value: Json | None) -> str | None:
-    """Return an OTLP value as text: numbers in digits, lists and maps as JSON, unset as null.
-
-    Raises:
-        ValueError: where a number is none, or bytes are not base64.
-    """
-    plain = _plain(value)
-    if plain is None or plain.__class__ is str:
-        return plain
-    return as_text(plain)
-
-
-def as_text(plain: object) -> str:
-    """Return a plain value as the text the lake holds, the same for every encoding."""
-    if plain.__class__ is bool:
-        return "true" if plain else "false"
-    if plain.__class__ is int:
-        return str(plain)
-    if plain.__class__ is float:
-        return repr(plain)
-    return orjson.dumps(plain, default=str).decode()
-
-
-def _plain(value: Json | None) -> object:
-    if not value:
-        return None
-    for key, raw in value.items():
-        if raw is None:
-            continue
-        match key:
-            case "stringValue" | "string_value":
-                if raw.__class__ is not str:
-                    raise TypeError("a stringValue is not a text")
-                return raw
-            case "intValue" | "int_value":
-                return integer(raw)
-            case "boolValue" | "bool_value":
-                return raw if raw.__class__ is bool else str(raw).lower() == "true"
-            case "doubleValue" | "double_value":
-                return float(raw)
-            case "arrayValue" | "array_value":
-                return [_plain(item) for item in raw.get("values") or ()]
-            case "kvlistValue" | "kvlist_value":
-                return {_key(item): _plain(item.get("value")) for item in raw.get("values") or ()}
-            case "bytesValue" | "bytes_value":
-                padded = raw.replace("-", "+").replace("_", "/") + "=" * (-len(raw) % 4)
-                return base64.b64encode(base64.b64decode(padded, validate=True)).decode()
-            case _:
-                continue
-    return None
 
 
 def _camel(fields: Json) -> Json:

@@ -22,7 +22,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 from ingest import redact
 from ingest.formats.blocks import Block
 from ingest.formats.columns import Columns
-from ingest.formats.otlp_json import as_text
+from ingest.formats.otlp_values import as_text
 from ingest.formats.protobuf_shape import signal, unwrap
 from ingest.formats.rows import Entries, Rows
 

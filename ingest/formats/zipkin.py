@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ingest.formats.foreign import Converted, attributes, padded
-from ingest.formats.otlp_json import Json
+from ingest.formats.otlp_values import Json
 from ingest.identity import integer
 
 NAME = "Zipkin"
