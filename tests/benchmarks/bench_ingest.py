@@ -5,6 +5,7 @@ SPANS, SPANS_NAIVE, SPANS_LONG and SPANS_LARGE (0 skips the last), ROUNDS (of wh
 counts) and OTHERS_PYTHON (an interpreter that may have other tools installed).
 """
 
+import hashlib
 import json
 import os
 import platform
@@ -13,9 +14,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from agent_dumps import SPANS_A_REQUEST, Encoding, write
+from agent_dumps import SEED, SPANS_A_REQUEST, Encoding, write
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -47,7 +49,7 @@ class Kind:
     def dump(self, spans: int) -> Path:
         """Return the dump with so many spans, written if it is not there."""
         name = f"{spans}{'-long' if self.is_long else ''}.{self.encoding}"
-        path = BUILD / (name + ".gz" if self.is_packed else name)
+        path = BUILD / _generation() / (name + ".gz" if self.is_packed else name)
         return write(path, self.encoding, spans, is_long=self.is_long)
 
 
@@ -125,6 +127,13 @@ def main() -> None:
         _say(
             f"{'reached    ' if is_met else 'NOT REACHED'}  {name}: {value:,.1f}, target {target:g}"
         )
+
+
+@cache
+def _generation() -> str:
+    """Return the seed and a digest of what draws the dumps: others are not taken for these."""
+    sources = b"".join(path.read_bytes() for path in sorted(HERE.glob("agent_*.py")))
+    return f"{SEED}-{hashlib.sha256(sources).hexdigest()[:8]}"
 
 
 def _spans(kind: Kind) -> int:
