@@ -28,6 +28,7 @@ _LARGEST = 2**63 - 1
 _KNOWS_REMOTE = 0x100
 _IS_REMOTE = 0x200
 
+_HEX_DIGITS = re.compile(rb"[0-9A-Fa-f]+")
 _THRESHOLD = re.compile(r"(?:^|,)\s*ot=(?:[^,]*;)?th:([0-9a-f]{1,14})(?:[;,]|\s*$)")
 
 
@@ -83,7 +84,11 @@ def _from_base64(text: str, digits: int) -> str:
         decoded = base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
     except (binascii.Error, ValueError):
         return text
-    return decoded.hex() if len(decoded) * 2 == digits else text
+    if len(decoded) * 2 == digits:
+        return decoded.hex()
+    # A text of hex digits that was taken for bytes and encoded once more.
+    is_hex = len(decoded) == digits and _HEX_DIGITS.fullmatch(decoded) is not None
+    return decoded.decode().lower() if is_hex else text
 
 
 def integer(raw: object) -> int:

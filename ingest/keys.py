@@ -49,7 +49,12 @@ def of_table(table: pa.Table, *, first_place: int = 0) -> Keys:
     keys[:, [HIGH, LOW]] = hex_words(table["trace_id"], 2)
     keys[:, [SPAN]] = hex_words(table["span_id"], 1)
     places = np.arange(first_place, first_place + table.num_rows, dtype=np.uint64)
-    said = table["content_hash"].to_numpy().astype(np.int32, copy=False).view(np.uint32)
+    said = (
+        pc.fill_null(table["content_hash"], 0)
+        .to_numpy()
+        .astype(np.int32, copy=False)
+        .view(np.uint32)
+    )
     keys[:, NOTE] = places << _HALF | said
     return keys
 

@@ -1,40 +1,36 @@
 """The pipeline on one screen: sources -> rows -> spans -> one commit, and what became of all."""
 
 import gc
-import hashlib
 import os
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import pyarrow as pa
 
-from ingest.errors import MalformedDump, SourceError
+from ingest import sources
+from ingest.errors import MalformedDump
 from ingest.formats import Dump, read_dump
 from ingest.formats.blocks import Block
 from ingest.lake import Lake
 from ingest.normalize import DEFAULT, IngestConfig, normalize
 from ingest.report import LoadReport, Progress, Reject, Rejects, SourceReport
 from ingest.schema import SPANS
+from ingest.sources import Named, Source
 from ingest.staging import COMMIT_BYTES, COMMIT_ROWS, Staged
 
 __all__ = ["IngestConfig", "LoadReport", "Progress", "Reject", "SourceReport", "load"]
 
-_BLOCK_BYTES = 1 << 20
-
 # Decoders mostly run outside the interpreter's lock; more of them than this wait for one another.
 THREADS = min(os.cpu_count() or 1, 4)
 
-Source = Path | str | tuple[str, BinaryIO]
-
 
 def load(
-    paths: Sequence[Source],
+    paths: Sequence[Named],
     lake: Path | str,
     *,
     cohort: str,
@@ -44,7 +40,8 @@ def load(
     """Read dumps into the lake and say what became of every span.
 
     Args:
-        paths: files, folders (read file by file, sorted) or `(name, open binary stream)`.
+        paths: what `sources.expand` takes: files, folders, globs, archives, addresses of buckets,
+            `-` for standard input, or `(name, open binary stream)`.
         lake: the folder of the lake, made if it is not there.
         cohort: which side the spans belong to, e.g. `baseline`.
         config: what may be kept beyond the default.
@@ -66,7 +63,7 @@ def load(
     waiting: list[Staged] = []
     holds = target.holds(cohort=cohort)
     try:
-        for source in _expand(paths):
+        for source in sources.expand(paths):
             staged = _stage(source, target, holds, cohort, config or DEFAULT, progress)
             waiting.append(staged)
             if _is_full(waiting):
@@ -96,30 +93,45 @@ def _commit(lake: Lake, waiting: list[Staged], cohort: str) -> list[SourceReport
 
 
 def _stage(
-    source: Path | tuple[str, BinaryIO],
+    source: Source,
     lake: Lake,
     holds: Callable[[str], bool],
     cohort: str,
     config: IngestConfig,
     progress: Callable[[Progress], None] | None,
 ) -> Staged:
-    name = str(source) if isinstance(source, Path) else source[0]
+    name = source.name
     report = SourceReport(name, "", "unread", 0, cohort=cohort)
     try:
-        with _opened(source) as stream:
-            digest, size = _digest(stream)
+        with source.open() as stream:
+            digest, size = sources.digest(stream)
             report = replace(report, digest=digest, bytes=size)
             if holds(digest):
                 return lake.stage(report, cohort=cohort)
-            with _without_collector():
+            with _without_collector(), _tidy_memory():
                 return _read(stream, lake, report, cohort, config, progress)
     except MalformedDump as error:
         reason, _, mend = str(error).removeprefix(f"{name}: ").partition("\nHint: ")
-        refused = replace(report, read=1, rejected=1, reasons=[Reject(reason, 1, name, mend)])
+        # What nobody meant to be read is a remark, not a refusal.
+        count = 0 if source.passed_over else 1
+        reasons = [Reject(reason, count, name, mend)]
+        refused = replace(report, read=count, rejected=count, reasons=reasons)
         return lake.stage(refused, cohort=cohort)
     except OSError as error:
         reject = Reject(f"the source cannot be read: {error.strerror or error}", 1, name, _MEND)
         return lake.stage(replace(report, read=1, rejected=1, reasons=[reject]), cohort=cohort)
+
+
+@contextmanager
+def _tidy_memory() -> Iterator[None]:
+    # Arrow's own pool keeps what was freed for a while; the system's gives it back sooner, which
+    # lowered the peak by a seventh at no cost in time.
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(before)
 
 
 @contextmanager
@@ -193,45 +205,7 @@ def _normalized(
         waiting: deque[Future[tuple[pa.Table, Rejects, int]]] = deque()
         for block in dump.blocks:
             waiting.append(pool.submit(work, block))
-            while len(waiting) > THREADS:
+            while len(waiting) >= THREADS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-def _expand(paths: Sequence[Source]) -> Iterator[Path | tuple[str, BinaryIO]]:
-    for source in paths:
-        if isinstance(source, tuple):
-            yield source
-            continue
-        path = Path(source)
-        if path.is_dir():
-            yield from sorted(each for each in path.rglob("*") if not each.is_dir())
-        elif path.exists():
-            yield path
-        else:
-            raise SourceError(
-                f"{path}: no such file or folder.\nHint: check the path; globs are the shell's."
-            )
-
-
-def _opened(source: Path | tuple[str, BinaryIO]) -> BinaryIO:
-    if isinstance(source, Path):
-        if not source.is_file():
-            raise OSError(f"{source.name} is neither a file nor a folder")
-        return source.open("rb")
-    # The digest comes first, so a stream that cannot go back is kept aside once.
-    copy = tempfile.SpooledTemporaryFile(max_size=64 << 20)  # noqa: SIM115
-    while block := source[1].read(_BLOCK_BYTES):
-        copy.write(block)
-    copy.seek(0)
-    return cast("BinaryIO", copy)
-
-
-def _digest(stream: BinaryIO) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
-    while block := stream.read(_BLOCK_BYTES):
-        digest.update(block)
-        size += len(block)
-    stream.seek(0)
-    return digest.hexdigest(), size

@@ -7,8 +7,10 @@ import numpy as np
 
 from ingest.formats.columns import Integers
 
-# Large enough that the fixed cost of a chunk is small, small enough that several fit memory.
-BLOCK_BYTES = 8 << 20
+# Large enough that the fixed cost of a chunk is small, small enough that several fit memory. JSON
+# says in twice the bytes what protobuf says.
+BLOCK_BYTES = 4 << 20
+JSON_BLOCK_BYTES = 2 * BLOCK_BYTES
 # No exporter sends a request near this size; without a bound one record could fill memory.
 MAX_RECORD_BYTES = 256 << 20
 
@@ -45,13 +47,9 @@ class Block:
 
     def only(self, places: Integers) -> "Block":
         """Return a block of the records at these positions, under their own numbers."""
+        numbers = self.first + places if self.numbers is None else self.numbers[places]
         return Block(
-            self.data,
-            self.starts[places],
-            self.ends[places],
-            self.first,
-            self.offset,
-            self.first + places,
+            self.data, self.starts[places], self.ends[places], self.first, self.offset, numbers
         )
 
 

@@ -98,19 +98,26 @@ class _Request(_Strict, frozen=True):
 _REQUEST = msgspec.json.Decoder(_Request)
 _RESOURCE_SPANS = msgspec.json.Decoder(_ResourceSpans)
 
-# Below a blank only the ends of lines may stand in canonical JSON.
+# Below a blank canonical JSON has nothing.
 _BLANK = 32
-_ENDS_OF_LINES = (10, 13)
+_RETURN = 13
 
 _Found = tuple[int, tuple[_ResourceSpans, ...]]
 
 
-def decode(block: Block) -> list[Columns]:
-    """Return the block's spans: those of canonical records, then those of all others."""
+def decode(block: Block, *, unit: str = "line") -> list[Columns]:
+    """Return the block's spans: those of canonical records, then those of all others.
+
+    Args:
+        block: the records, each JSON text or blank.
+        unit: what a record is called where it is no JSON: `line` or `record`.
+    """
     is_plain = _are_plain(block)
     canonical: list[_Found] = []
     others: list[int] = []
+    places: dict[int, int] = {}
     for place, (record, _, line) in enumerate(block.records()):
+        places[record] = place
         found = _parsed(line) if is_plain[place] else None
         if found is None:
             others.append(place)
@@ -122,10 +129,11 @@ def decode(block: Block) -> list[Columns]:
             parts = [_columns(canonical)]
         except NotCanonicalError as error:
             refused = set(error.owners)
-            others += [record - block.first for record in refused]
+            others += [places[record] for record in refused]
             canonical = [each for each in canonical if each[0] not in refused]
     if others:
-        parts.append(json_records.decode(block.only(np.array(sorted(others), np.int64))))
+        left = block.only(np.array(sorted(others), np.int64))
+        parts.append(json_records.decode(left, unit=unit))
     return parts
 
 
@@ -133,9 +141,11 @@ def _are_plain(block: Block) -> npt.NDArray[np.bool_]:
     """Return which records are UTF-8 without control characters."""
     data = np.frombuffer(block.data, np.uint8)
     odd = np.flatnonzero(data < _BLANK)
-    odd = odd[~np.isin(data[odd], _ENDS_OF_LINES)]
+    owner = np.searchsorted(block.starts, odd, side="right") - 1
     is_plain = np.ones(len(block.starts), bool)
-    is_plain[np.searchsorted(block.starts, odd, side="right") - 1] = False
+    # A line's end may be two bytes, of which the framing leaves the first.
+    is_end = (odd >= block.ends[owner]) | ((odd == block.ends[owner] - 1) & (data[odd] == _RETURN))
+    is_plain[owner[~is_end & (owner >= 0)]] = False
     lines = _lines(block)
     try:
         lines.validate(full=True)

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from ingest import redact
-from ingest.formats import json_columns, json_records
+from ingest.formats import json_columns
 from ingest.formats.blocks import BLOCK_BYTES, MAX_RECORD_BYTES, Block, whole
 from ingest.formats.columns import Columns
 from ingest.formats.inflate import Reader
@@ -193,12 +193,8 @@ def _whole_records(framer: _Framer, found: Records, *, is_last: bool) -> Iterato
 
 
 def decode(block: Block) -> list[Columns]:
-    """Return the block's spans; records on one line each are decoded as lines are."""
-    newlines = np.flatnonzero(np.frombuffer(block.data, np.uint8) == ord("\n"))
-    record = np.searchsorted(block.starts, newlines, side="right") - 1
-    if (newlines < block.ends[record]).any():
-        return [json_records.decode(block, unit="record")]
-    return json_columns.decode(block)
+    """Return the block's spans."""
+    return json_columns.decode(block, unit="record")
 
 
 def _refuse(framer: _Framer, start: int, data: bytes) -> None:

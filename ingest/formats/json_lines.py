@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from ingest.errors import MalformedDump
-from ingest.formats.blocks import BLOCK_BYTES, MAX_RECORD_BYTES, Block
+from ingest.formats.blocks import JSON_BLOCK_BYTES, MAX_RECORD_BYTES, Block
 from ingest.formats.inflate import Reader
 from ingest.report import Rejects
 
@@ -41,7 +41,7 @@ def blocks(reader: Reader, _: Rejects) -> Iterator[Block]:
     length = 0
     while piece := reader.read():
         cut = piece.rfind(b"\n") + 1
-        if length + cut < BLOCK_BYTES or not cut:
+        if length + cut < JSON_BLOCK_BYTES or not cut:
             waiting.append(piece)
             length += len(piece)
             if not cut and length > MAX_RECORD_BYTES:

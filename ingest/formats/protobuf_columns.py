@@ -84,7 +84,9 @@ def decode(block: Block) -> list[Columns]:
     """Return the block's spans: those of canonical requests, then those of all others."""
     others: set[int] = set()
     requests: list[tuple[int, Any]] = []
-    for record, _, message in block.records():
+    places: dict[int, int] = {}
+    for place, (record, _, message) in enumerate(block.records()):
+        places[record] = place
         request = _parsed(message)
         if request is None:
             others.add(record)
@@ -98,8 +100,8 @@ def decode(block: Block) -> list[Columns]:
             others |= error.records
             requests = [each for each in requests if each[0] not in error.records]
     if others:
-        places = np.array(sorted(others), np.int64) - block.first
-        parts.append(otlp_protobuf.decode(block.only(places)))
+        left = np.array(sorted(places[record] for record in others), np.int64)
+        parts.append(otlp_protobuf.decode(block.only(left)))
     return parts
 
 
@@ -216,6 +218,8 @@ def _columns(found: _Found) -> Columns:
     for inner in (events, links, states):
         is_bad |= inner.owners_of_bad(len(record))
     is_bad |= resources.is_bad[resource] | scopes.is_bad[scope]
+    # Metrics have the shape of spans up to here, and no time where a span has its start.
+    is_bad |= columns.start == identity.NO_TIME
     if is_bad.any():
         raise _NotCanonicalError(set(record[is_bad].tolist()))
     return columns

@@ -107,7 +107,7 @@ _IS_KNOWN = np.array([True, True, True, False, False, True, False, False])
 
 
 def _sorted(parts: list[tuple[npt.NDArray[Any], ...]], is_bad: Flags) -> Fields:
-    if not parts:
+    if not any(len(part[0]) for part in parts):
         nothing = np.empty(0, np.int64)
         return Fields(nothing, nothing, nothing, {}, is_bad)
     message, tag, start, end = (np.concatenate(column) for column in zip(*parts, strict=True))

@@ -62,7 +62,7 @@ def test_block_size_changes_nothing(
 def test_the_number_of_threads_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    monkeypatch.setattr("ingest.formats.json_lines.BLOCK_BYTES", 3_000)
+    monkeypatch.setattr("ingest.formats.json_lines.JSON_BLOCK_BYTES", 3_000)
     spans = [*many(200), *many(20), Span(trace=1, span=1, name="another")]
     data = odd_lines(spans)
     load([("dump", io.BytesIO(data))], tmp_path / "one", cohort="a")

@@ -209,7 +209,7 @@ def test_a_large_source_is_written_in_pieces_and_committed_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ingest.staging.PIECE_ROWS", 300)
-    monkeypatch.setattr("ingest.formats.json_lines.BLOCK_BYTES", 1 << 12)
+    monkeypatch.setattr("ingest.formats.json_lines.JSON_BLOCK_BYTES", 1 << 12)
     spans = [*many(1_000), *many(20)]
     report = load([("dump", io.BytesIO(json_lines(spans)))], tmp_path, cohort="a")
     assert (report.kept, report.duplicates) == (1_000, 20)
