@@ -52,8 +52,8 @@ def test_block_size_changes_nothing(
 ) -> None:
     data = write(many(60))
     load([("dump", io.BytesIO(data))], tmp_path / "whole", cohort="a")
-    for module in ("json_lines", "protobuf_delimited"):
-        monkeypatch.setattr(f"ingest.formats.{module}.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("ingest.formats.json_lines.JSON_BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("ingest.formats.protobuf_delimited.BLOCK_BYTES", block_bytes)
     load([("dump", io.BytesIO(data))], tmp_path / "cut", cohort="a")
     assert_same_lake(tmp_path / "whole", tmp_path / "cut")
 
