@@ -76,6 +76,36 @@ def without_empty(array: pa.StringArray) -> pa.StringArray:
     return pc.if_else(pa.array(is_empty), None, array)
 
 
+def without_secrets(array: pa.StringArray) -> pa.StringArray:
+    """Return texts of which what looks like a key or token is masked; null stays null."""
+    encoded = array.dictionary_encode()
+    each = encoded.dictionary
+    suspects = credentials.suspects(each)
+    if not pc.any(suspects).as_py():
+        return array
+    mended = [credentials.masked(text, is_named=True) for text in each.filter(suspects).to_pylist()]
+    return pc.replace_with_mask(each, suspects, pa.array(mended, pa.string())).take(encoded.indices)
+
+
+# A query in which a digit can only belong to a word or to a number: no quotes, no comments.
+_SIMPLE_QUERY = r"^(?:-?[\s\w!%&()*+,.:;<=>?^|~])*$"
+_NUMBER = r"\b\d[\w.]*"
+
+
+def numbers_masked(array: pa.StringArray) -> pa.StringArray:
+    """Return query texts whose numbers are `?` already, where that is certain.
+
+    Queries with their values written into them are all different; without, they are few, and each
+    distinct one is masked by `query_text.mask`, which then gives what it would have given.
+    """
+    lengths = byte_lengths(array)
+    is_simple = pc.fill_null(pc.match_substring_regex(array, _SIMPLE_QUERY), False)
+    is_simple = pc.and_(is_simple, pa.array(lengths <= query_text.MAX_CHARACTERS))
+    if not pc.any(is_simple).as_py():
+        return array
+    return pc.if_else(is_simple, pc.replace_substring_regex(array, _NUMBER, "?"), array)
+
+
 def names(array: pa.StringArray) -> pa.StringArray:
     """Return names of spans, events or scopes, cut and without secrets; null stays null."""
     array = without_nul(array)
@@ -124,9 +154,13 @@ def convert(array: pa.StringArray, column: Column, key: Key) -> pa.Array:
         array = pc.if_else(pc.starts_with(array, "ai."), array, None)
     if meaning in (Meaning.INTEGER, Meaning.NUMBER):
         return _numbers(array, key, is_whole=meaning is Meaning.INTEGER)
+    if meaning is Meaning.QUERY:
+        array = numbers_masked(array)
     function, to = _FUNCTIONS[meaning]
     if function is not None:
         array = on_distinct(array, function, to)
+    if meaning in (Meaning.URL_PATH, Meaning.HOST):
+        array = without_secrets(array)
     if column.renames:
         array = on_distinct(array, lambda text: column.renames.get(text, text), pa.string())
     return array
@@ -259,12 +293,12 @@ def _iso_ns(text: str) -> int | None:
 def _host(text: str) -> str | None:
     host = redact.host(text)
     # No name in the DNS is longer.
-    return host and (credentials.masked(host, is_named=True) if len(host) <= 255 else None)
+    return host if host and len(host) <= 255 else None
 
 
 def _path(text: str) -> str | None:
     path = redact.url_path(text)
-    return path and redact.cut(credentials.masked(path, is_named=True), redact.MAX_TEXT_CHARACTERS)
+    return path and redact.cut(path, redact.MAX_TEXT_CHARACTERS)
 
 
 def _canonical(text: str) -> str:

@@ -9,7 +9,7 @@ from ingest import credentials
 MAX_KEPT_CHARACTERS = 1 << 20
 
 # Enough of a sha256 to tell values apart, short enough to store by the million.
-HASH_DIGITS = 32
+HASH_DIGITS = 16
 MAX_MESSAGE_CHARACTERS = 200
 MAX_NAME_CHARACTERS = 1_024
 _STATE_CHARACTERS = 1_024  # W3C asks to carry 512

@@ -21,6 +21,7 @@ _LARGEST_COUNT = 2**31
 # The first byte of an AnyValue: its only field's number and wire type.
 _TEXT, _BOOLEAN, _INTEGER, _DOUBLE = 0x0A, 0x10, 0x18, 0x21
 _KEY, _VALUE = 0x0A, 0x12
+_NOTHING = -1
 
 
 class Messages:
@@ -129,7 +130,7 @@ class Messages:
         good &= ~has_value | ((data[np.minimum(key_end, end)] == _VALUE) & (value_end == end))
         key_end = np.where(good, key_end, key_start)
         is_empty = ~good | ~has_value | (value_start == value_end)
-        kind = np.where(is_empty, 0, data[np.where(is_empty, 0, value_start)])
+        kind = np.where(is_empty, _NOTHING, data[np.where(is_empty, 0, value_start)].astype(int))
         keys = _segments(self._text, np.where(good, key_start, 0), np.where(good, key_end, 0))
         values, is_refused = _values(self._text, data, kind, value_start, value_end)
         bad = ~good | is_refused | _is_not_utf8(keys) | _is_not_utf8(values)
@@ -205,7 +206,7 @@ def _values(
         (kind == _INTEGER, _integers),
         (kind == _DOUBLE, _doubles),
         (kind == _BOOLEAN, _booleans),
-        ((kind != 0) & ~np.isin(kind, (_TEXT, _INTEGER, _DOUBLE, _BOOLEAN)), _others),
+        ((kind != _NOTHING) & ~np.isin(kind, (_TEXT, _INTEGER, _DOUBLE, _BOOLEAN)), _others),
     ):
         places = np.flatnonzero(rows)
         if not len(places):
