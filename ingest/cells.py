@@ -87,13 +87,13 @@ def without_secrets(array: pa.StringArray) -> pa.StringArray:
     return pc.replace_with_mask(each, suspects, pa.array(mended, pa.string())).take(encoded.indices)
 
 
-# A query in which a digit can only belong to a word or to a number: no quotes, no comments.
-_SIMPLE_QUERY = r"^(?:-?[\s\w!%&()*+,.:;<=>?^|~])*$"
-_NUMBER = r"\b\d[\w.]*"
+# A query without comments, quoted names or escapes, in which it is certain what a literal is.
+_SIMPLE_QUERY = r"^(?:-?[\s\w!%&()*+,.:;<=>?^|~]|'[^'\\]*')*$"
+_LITERAL = r"(?:'[^'\\]*')+|\b\d[\w.]*"
 
 
-def numbers_masked(array: pa.StringArray) -> pa.StringArray:
-    """Return query texts whose numbers are `?` already, where that is certain.
+def literals_masked(array: pa.StringArray) -> pa.StringArray:
+    """Return query texts whose literals are `?` already, where that is certain.
 
     Queries with their values written into them are all different; without, they are few, and each
     distinct one is masked by `query_text.mask`, which then gives what it would have given.
@@ -103,7 +103,7 @@ def numbers_masked(array: pa.StringArray) -> pa.StringArray:
     is_simple = pc.and_(is_simple, pa.array(lengths <= query_text.MAX_CHARACTERS))
     if not pc.any(is_simple).as_py():
         return array
-    return pc.if_else(is_simple, pc.replace_substring_regex(array, _NUMBER, "?"), array)
+    return pc.if_else(is_simple, pc.replace_substring_regex(array, _LITERAL, "?"), array)
 
 
 def names(array: pa.StringArray) -> pa.StringArray:
@@ -155,7 +155,7 @@ def convert(array: pa.StringArray, column: Column, key: Key) -> pa.Array:
     if meaning in (Meaning.INTEGER, Meaning.NUMBER):
         return _numbers(array, key, is_whole=meaning is Meaning.INTEGER)
     if meaning is Meaning.QUERY:
-        array = numbers_masked(array)
+        array = literals_masked(array)
     function, to = _FUNCTIONS[meaning]
     if function is not None:
         array = on_distinct(array, function, to)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ingest.cells import numbers_masked
+from ingest.cells import literals_masked
 from ingest.query_text import MAX_CHARACTERS, Statement, mask, mask_command, parse, parse_summary
 
 CASES: list[tuple[str, str, str, str]] = [
@@ -151,7 +151,23 @@ def test_a_very_long_text_is_cut_before_it_is_looked_at() -> None:
 PIECES = st.sampled_from(
     [
         *("SELECT", "a1", "t_2", "1", "12.5", "1e9", ".5", "x.1", ":1", ":a1", "::int", "%s"),
-        *("(", ")", ",", "=", "<>", "-", "--", "/*", "*/", "'a 1'", '"b 2"', "`c 3`", "[d 4]"),
+        *(
+            "(",
+            ")",
+            ",",
+            "=",
+            "<>",
+            "-",
+            "--",
+            "/*",
+            "*/",
+            "'a 1'",
+            "''",
+            "'-- /*'",
+            '"b 2"',
+            "`c 3`",
+            "[d 4]",
+        ),
         *(
             "$1",
             "@p1",
@@ -175,13 +191,13 @@ PIECES = st.sampled_from(
 @example(["SELECT", "a", "-", "-", "1"], False)
 @settings(max_examples=400, deadline=None)
 @given(st.lists(PIECES, max_size=12).flatmap(lambda parts: st.permutations(parts)), st.booleans())
-def test_numbers_masked_beforehand_change_no_mask(parts: list[str], spaced: bool) -> None:
+def test_literals_masked_beforehand_change_no_mask(parts: list[str], spaced: bool) -> None:
     text = (" " if spaced else "").join(parts)
-    (before,) = numbers_masked(pa.array([text])).to_pylist()
+    (before,) = literals_masked(pa.array([text])).to_pylist()
     assert mask(before) == mask(text)
 
 
 def test_queries_with_their_values_written_in_become_one_beforehand() -> None:
-    texts = [f"SELECT a FROM t1 WHERE b = {n} AND c < {n}.5 LIMIT 10" for n in range(50)]
-    masked = numbers_masked(pa.array(texts)).unique().to_pylist()
-    assert masked == ["SELECT a FROM t1 WHERE b = ? AND c < ? LIMIT ?"]
+    texts = [f"SELECT a FROM t1 WHERE b = {n} AND c = 'it''s {n} -- x' LIMIT 10" for n in range(50)]
+    masked = literals_masked(pa.array(texts)).unique().to_pylist()
+    assert masked == ["SELECT a FROM t1 WHERE b = ? AND c = ? LIMIT ?"]
