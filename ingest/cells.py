@@ -76,14 +76,15 @@ def without_empty(array: pa.StringArray) -> pa.StringArray:
     return pc.if_else(pa.array(is_empty), None, array)
 
 
-def without_secrets(array: pa.StringArray) -> pa.StringArray:
-    """Return texts of which what looks like a key or token is masked; null stays null."""
+def without_secrets(array: pa.StringArray, *, is_named: bool = True) -> pa.StringArray:
+    """Return texts of which what `credentials.masked` changes is masked; null stays null."""
     encoded = array.dictionary_encode()
     each = encoded.dictionary
     suspects = credentials.suspects(each)
     if not pc.any(suspects).as_py():
         return array
-    mended = [credentials.masked(text, is_named=True) for text in each.filter(suspects).to_pylist()]
+    found = each.filter(suspects).to_pylist()
+    mended = [credentials.masked(text, is_named=is_named) for text in found]
     return pc.replace_with_mask(each, suspects, pa.array(mended, pa.string())).take(encoded.indices)
 
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from ingest import conventions, credentials, query_text, redact
 from ingest.attributes import Attributes
-from ingest.cells import byte_lengths, on_distinct
+from ingest.cells import byte_lengths, literals_masked, on_distinct, without_secrets
 from ingest.treatments import How, treatment
 
 Integers = npt.NDArray[np.int64]
@@ -27,7 +27,7 @@ class Entries:
 
 
 def _url(text: str) -> str:
-    return redact.cut(credentials.masked(redact.url(text)), redact.MAX_TEXT_CHARACTERS)
+    return redact.cut(redact.url(text), redact.MAX_TEXT_CHARACTERS)
 
 
 _REWRITES = {
@@ -73,7 +73,12 @@ def leftovers(attributes: Attributes, *, keep_content: bool, prefix: str = "") -
         chosen = (how == rewrite) & shown
         if not chosen.any():
             continue
-        part = on_distinct(values.filter(pa.array(chosen)), function, pa.string())
+        part = values.filter(pa.array(chosen))
+        if rewrite == How.QUERY:
+            part = literals_masked(part)
+        part = on_distinct(part, function, pa.string())
+        if rewrite == How.URL:
+            part = without_secrets(part, is_named=False)
         if rewrite == How.SUSPECT:
             # What is nothing but a secret leaves its length and hash, like content.
             whole = np.flatnonzero(chosen)[pc.equal(part, "?").to_numpy(zero_copy_only=False)]
