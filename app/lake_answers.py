@@ -37,8 +37,8 @@ def contents(lake: Path) -> Answer:
             ],
             right="llrrr",
         ),
-        f"{words.count(sum(place['spans'] for place in places))} spans in "
-        f"{words.count(sum(place['files'] for place in places))} files, "
+        f"{words.count(sum(place['spans'] for place in places))} spans, files: "
+        f"{words.count(sum(place['files'] for place in places))}, "
         f"{_size(sum(place['bytes'] for place in places))}",
         "",
         table(

@@ -33,6 +33,20 @@ def texts(values: Sequence[object]) -> pa.Array:
         )
 
 
+def are_not_utf8(array: pa.StringArray) -> npt.NDArray[np.bool_]:
+    """Return which texts are no UTF-8, as can be where they were cut from raw bytes."""
+    are_bad = np.zeros(len(array), dtype=bool)
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        for row in range(len(array)):
+            try:
+                array[row : row + 1].validate(full=True)
+            except pa.ArrowInvalid:
+                are_bad[row] = True
+    return are_bad
+
+
 def on_distinct(array: pa.Array, function: Callable[[str], Any], to: pa.DataType) -> pa.Array:
     """Return `function` of every text, computed once per distinct text; null stays null."""
     encoded = array.dictionary_encode()

@@ -28,12 +28,12 @@ _LEDGER = {
     "bytes": st.column_config.NumberColumn("Size", format="bytes"),
 }
 _REFUSED = {
-    "source": st.column_config.TextColumn("Source"),
-    "reason": st.column_config.TextColumn("Reason"),
+    "source": st.column_config.TextColumn("Source", width="medium"),
+    "reason": st.column_config.TextColumn("Reason", width="medium"),
     "count": st.column_config.NumberColumn("Times", format="localized"),
-    "place": st.column_config.TextColumn("Place"),
-    "sample": st.column_config.TextColumn("It looks like"),
-    "mend": st.column_config.TextColumn("What to do"),
+    "place": st.column_config.TextColumn("Place", width="medium"),
+    "sample": st.column_config.TextColumn("It looks like", width="medium"),
+    "mend": st.column_config.TextColumn("What to do", width="medium"),
 }
 
 

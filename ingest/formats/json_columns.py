@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest import identity
-from ingest.cells import texts
+from ingest.cells import are_not_utf8, texts
 from ingest.formats import json_attributes, json_records
 from ingest.formats.blocks import Block
 from ingest.formats.columns import Columns, Integers, Pairs
@@ -146,23 +146,11 @@ def _are_plain(block: Block) -> npt.NDArray[np.bool_]:
     # A line's end may be two bytes, of which the framing leaves the first.
     is_end = (odd >= block.ends[owner]) | ((odd == block.ends[owner] - 1) & (data[odd] == _RETURN))
     is_plain[owner[~is_end & (owner >= 0)]] = False
-    lines = _lines(block)
-    try:
-        lines.validate(full=True)
-    except pa.ArrowInvalid:
-        for place in range(len(lines)):
-            try:
-                lines[place : place + 1].validate(full=True)
-            except pa.ArrowInvalid:
-                is_plain[place] = False
-    return is_plain
-
-
-def _lines(block: Block) -> pa.StringArray:
     edges = np.append(block.starts, len(block.data)).astype(np.int32)
-    return pa.StringArray.from_buffers(
+    lines = pa.StringArray.from_buffers(
         len(block.starts), pa.py_buffer(edges), pa.py_buffer(block.data)
     )
+    return is_plain & ~are_not_utf8(lines)
 
 
 def _parsed(line: bytes) -> tuple[_ResourceSpans, ...] | None:

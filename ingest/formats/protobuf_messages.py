@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from ingest import identity
+from ingest.cells import are_not_utf8
 from ingest.formats import wire
 from ingest.formats.columns import Pairs
 from ingest.formats.otlp_protobuf import text_of
@@ -95,7 +96,7 @@ class Messages:
         """Return a text field, empty where absent; a message whose text is not UTF-8 is bad."""
         starts, ends = self._one_each(number)
         texts = _segments(self._text, starts, ends)
-        self.is_bad |= _is_not_utf8(texts)
+        self.is_bad |= are_not_utf8(texts)
         return texts
 
     def ids(self, number: int, size: int) -> pa.StringArray:
@@ -133,7 +134,7 @@ class Messages:
         kind = np.where(is_empty, _NOTHING, data[np.where(is_empty, 0, value_start)].astype(int))
         keys = _segments(self._text, np.where(good, key_start, 0), np.where(good, key_end, 0))
         values, is_refused = _values(self._text, data, kind, value_start, value_end)
-        bad = ~good | is_refused | _is_not_utf8(keys) | _is_not_utf8(values)
+        bad = ~good | is_refused | are_not_utf8(keys) | are_not_utf8(values)
         self.is_bad[owner[bad]] = True
         counts = np.bincount(owner, minlength=self._size)
         return Pairs(counts, keys.dictionary_encode(), values)
@@ -146,7 +147,10 @@ class Messages:
 
 
 def _bytes_at(data: Bytes, at: Integers) -> tuple[Integers, Integers]:
-    """Return start and end of the bytes whose tag is at `at`; both lie inside the buffer."""
+    """Return start and end of the bytes whose tag is at `at`.
+
+    A length that leads out of the buffer gives an end just behind it, where nothing else ends.
+    """
     limit = len(data) - len(wire.ROOM)
     at = np.minimum(at + 1, limit)
     length = data[at].astype(np.int64)
@@ -155,9 +159,8 @@ def _bytes_at(data: Bytes, at: Integers) -> tuple[Integers, Integers]:
     if len(rows):
         length[rows], sizes = wire.long_varints(data, at[rows])
         start[rows] = at[rows] + sizes
-    # A length that is none ends nowhere an attribute ends.
-    end = np.where((length < 0) | (length > limit), limit, start + length)
-    return np.minimum(start, limit), np.minimum(end, limit)
+    is_inside = (length >= 0) & (length <= limit - start)
+    return np.minimum(start, limit + 1), np.where(is_inside, start + length, limit + 1)
 
 
 def _segments(text: bytes, starts: Integers, ends: Integers) -> pa.StringArray:
@@ -174,19 +177,6 @@ def _segments(text: bytes, starts: Integers, ends: Integers) -> pa.StringArray:
     pick = np.full(size, len(edges) - 2, np.int32)
     pick[filled] = np.arange(0, len(edges) - 2, 2, dtype=np.int32)
     return pieces.take(pa.array(pick))
-
-
-def _is_not_utf8(texts: pa.StringArray) -> Flags:
-    is_bad = np.zeros(len(texts), bool)
-    try:
-        texts.validate(full=True)
-    except pa.ArrowInvalid:
-        for row in range(len(texts)):
-            try:
-                texts[row : row + 1].validate(full=True)
-            except pa.ArrowInvalid:
-                is_bad[row] = True
-    return is_bad
 
 
 def _values(

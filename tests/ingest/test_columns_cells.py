@@ -101,7 +101,7 @@ SPANS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(SPANS, min_size=1, max_size=8), st.booleans())
 def test_a_chunk_s_rows_are_those_of_its_spans_one_by_one(
     spans: list[Drawn], keep_content: bool
@@ -110,7 +110,7 @@ def test_a_chunk_s_rows_are_those_of_its_spans_one_by_one(
     assert together == [row for span in spans for row in rows_of([span], keep_content=keep_content)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(SPANS, st.randoms(use_true_random=False))
 def test_the_order_of_different_attributes_changes_nothing(span: Drawn, order: Any) -> None:
     once = list(dict(span.attributes).items())
@@ -124,7 +124,7 @@ PLAIN = [column for column in COLUMNS if column.meaning is Meaning.TEXT and len(
 WORDS = st.text(string.ascii_lowercase, max_size=4)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_the_most_trusted_usable_key_fills_a_column(data: st.DataObject) -> None:
     column: Column = data.draw(st.sampled_from(PLAIN))
@@ -228,7 +228,7 @@ TOKENS = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(TOKENS, st.sampled_from(["app.unlisted", "note", "langgraph.x"]), st.booleans())
 def test_what_looks_like_a_secret_stays_out_under_any_key(
     token: str, key: str, is_within: bool
@@ -313,7 +313,7 @@ def test_many_attributes_and_many_keys_all_arrive() -> None:
     assert all(row["attributes"] == dict(many[at : at + 1]) for at, row in enumerate(rows[1:]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.text(max_size=40), min_size=2, max_size=12))
 def test_different_texts_have_different_hashes_wherever_they_stand(texts: list[str]) -> None:
     rows = rows_of([Drawn(attributes=[("app.x", text or None)]) for text in texts])

@@ -64,7 +64,7 @@ def compact(spans: list[Span], *, ascii_only: bool = False) -> bytes:
     return text.encode(errors="surrogatepass")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(DUMPS, st.booleans())
 def test_json_as_the_collector_writes_it_is_the_walker_s(spans: list[Span], odd: bool) -> None:
     block = of_lines(b"\n".join(compact(spans[at : at + 3], ascii_only=odd) for at in (0, 3, 6)))
@@ -92,7 +92,7 @@ def test_canonical_records_never_reach_the_walkers(monkeypatch: pytest.MonkeyPat
     assert sum(map(len, protobuf_columns.decode(of_messages([message(spans)])))) == 31
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(DUMPS)
 def test_protobuf_is_the_walker_s(spans: list[Span]) -> None:
     block = of_messages([message(spans[at : at + 3]) for at in (0, 3, 6, 9)])
@@ -119,7 +119,7 @@ def edited(data: bytes, edits: list[tuple[int, int, str]]) -> bytes:
     return bytes(bytes_of)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(DUMPS, EDITS)
 def test_damaged_json_costs_both_decoders_the_same(
     spans: list[Span], edits: list[tuple[int, int, str]]
@@ -130,7 +130,7 @@ def test_damaged_json_costs_both_decoders_the_same(
     assert_same(json_columns.decode(block), json_records.decode(block))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(DUMPS, EDITS)
 def test_damaged_protobuf_costs_both_decoders_the_same(
     spans: list[Span], edits: list[tuple[int, int, str]]

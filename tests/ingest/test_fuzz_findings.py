@@ -34,3 +34,16 @@ def test_a_value_that_is_none_is_refused_by_both_decoders_alike(value: bytes) ->
     for columns in fast:
         assert columns.of_spans.values.equals(slow.of_spans.values)
         assert np.array_equal(columns.of_spans.counts, slow.of_spans.counts)
+
+
+@pytest.mark.parametrize("length", [b"\x05", b"\xea\x64", b"\xff\xff\xff\xff\x07", b"\x80\x80"])
+def test_a_length_that_leads_out_of_the_message_is_no_end(length: bytes) -> None:
+    good = message([Span(service="desk")])
+    value = b"\x0a\x04desk"
+    assert good.count(value) == 1
+    broken = good.replace(value, (b"\x0a" + length + b"desk")[: len(value)])
+    block = whole(broken, first=1, offset=0)
+    slow = otlp_protobuf.decode(block)
+    fast = protobuf_columns.decode(block)
+    assert sum(map(len, fast)) == len(slow)
+    assert sum(columns.rejects.total for columns in fast) == slow.rejects.total == 1
