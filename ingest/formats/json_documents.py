@@ -26,6 +26,8 @@ NAME = "JSON documents"
 
 _CUT_MEND = "The file may be cut or damaged here; export it again."
 _BOM = b"\xef\xbb\xbf"
+# No dump has lists of records in lists of records deeper than this.
+_MOST_LISTS = 3
 # Records that do not end before the dump does: after so many the rest is not searched any more.
 _MAX_RESUMPTIONS = 64
 # Blanks, commas, and the separator of JSON text sequences may stand between records.
@@ -209,7 +211,7 @@ def _refuse(framer: _Framer, start: int, data: bytes) -> None:
 def _opened(framer: _Framer, found: Records, *, is_last: bool) -> bool:
     """Begin to read a list of the open record element by element, if that is called for."""
     at = found.open_at or 0
-    if not (is_last or len(framer.text) - at > BLOCK_BYTES):
+    if len(framer.lists) >= _MOST_LISTS or not (is_last or len(framer.text) - at > BLOCK_BYTES):
         return False
     for place, depth in found.outer_lists:
         key = _LIST_KEY.search(framer.text, max(at, place - _KEY_BYTES), place)

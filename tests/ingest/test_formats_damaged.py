@@ -266,3 +266,16 @@ BOMBS: dict[str, Callable[[bytes], bytes]] = {
 def test_a_bomb_of_any_compression_is_stopped(name: str) -> None:
     with pytest.raises(MalformedDump, match="inflates more than"):
         decoded(BOMBS[name](json_lines(SPANS) + b" " * (80 << 20)))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b'{"resourceSpans":' + b"[" * 300_000, b"[" * 300_000, b'{"a":' * 60_000, b"[{" * 100_000],
+    ids=["lists", "bare lists", "objects", "both"],
+)
+def test_brackets_without_end_are_refused_in_one_go(data: bytes) -> None:
+    rejects = Rejects()
+    reader = Reader(io.BytesIO(data), name="deep", size=len(data))
+    blocks = list(json_documents.blocks(reader, rejects))
+    assert not blocks
+    assert 1 <= rejects.total <= 3
