@@ -114,7 +114,8 @@ def _parsed(message: bytes) -> Any:
         groups = [*of.scope_spans, *of.old_spans]
         if len(of.resource) > 1 or any(len(group.scope) > 1 for group in groups):
             return None
-        if not groups and of.ByteSize():
+        # What no span belongs to would not be looked at.
+        if not groups or not all(len(group.spans) for group in groups):
             return None
     # What the skeleton does not know would be lost here; canonical requests are known whole.
     return request if request.ByteSize() == len(message) and not _has_unknown(request) else None

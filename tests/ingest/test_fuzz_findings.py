@@ -47,3 +47,13 @@ def test_a_length_that_leads_out_of_the_message_is_no_end(length: bytes) -> None
     fast = protobuf_columns.decode(block)
     assert sum(map(len, fast)) == len(slow)
     assert sum(columns.rejects.total for columns in fast) == slow.rejects.total == 1
+
+
+def test_a_damaged_resource_without_spans_is_told_by_both_decoders() -> None:
+    good = message([Span(service="desk")])
+    broken = b"\x0a\x04\x0a\x02\x18\xff"
+    block = whole(good + broken, first=1, offset=0)
+    slow = otlp_protobuf.decode(block)
+    fast = protobuf_columns.decode(block)
+    assert sum(map(len, fast)) == len(slow)
+    assert sum(columns.rejects.total for columns in fast) == slow.rejects.total == 1
