@@ -27,7 +27,7 @@ SPANS_NAIVE = int(os.environ.get("SPANS_NAIVE", "50000"))
 SPANS_LONG = int(os.environ.get("SPANS_LONG", "50000"))
 SPANS_LARGE = int(os.environ.get("SPANS_LARGE", "5000000"))
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
-OTHERS_PYTHON = os.environ.get("OTHERS_PYTHON", sys.executable)
+OTHERS_PYTHON = str(Path(os.environ.get("OTHERS_PYTHON", sys.executable)).absolute())
 
 LEAST_RATIO = 6.0
 MOST_PEAK_BYTES = 600_000_000
