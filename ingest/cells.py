@@ -103,7 +103,7 @@ def without_secrets(array: pa.StringArray, *, is_named: bool = True) -> pa.Strin
 
 
 # A query without comments, quoted names or escapes, in which it is certain what a literal is.
-_SIMPLE_QUERY = r"^(?:-?[\s\w!%&()*+,.:;<=>?^|~]|'[^'\\]*')*$"
+_SIMPLE_QUERY = r"^(?:-?[\s\w!&()*+,.:;<=>?^|~]|'[^'\\]*')*$"
 _LITERAL = r"(?:'[^'\\]*')+|\b\d[\w.]*"
 
 

@@ -189,6 +189,7 @@ PIECES = st.sampled_from(
 
 
 @example(["SELECT", "a", "-", "-", "1"], False)
+@example(["SELECT", "%s", "12.5", "SELECT"], False)
 @settings(max_examples=400, deadline=None)
 @given(st.lists(PIECES, max_size=12).flatmap(lambda parts: st.permutations(parts)), st.booleans())
 def test_literals_masked_beforehand_change_no_mask(parts: list[str], spaced: bool) -> None:
