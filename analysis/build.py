@@ -13,7 +13,7 @@ import duckdb
 from ingest import query_text, schema
 from ingest.lake import Lake, Snapshot
 
-MODEL = Path(__file__).parent / "sql" / "model"
+SQL = Path(__file__).parent / "sql"
 SETTINGS = {"TimeZone": "UTC", "preserve_insertion_order": "true"}
 
 _STATEMENT = "STRUCT(verb VARCHAR, reads VARCHAR[], writes VARCHAR[])"
@@ -21,7 +21,7 @@ _STATEMENT = "STRUCT(verb VARCHAR, reads VARCHAR[], writes VARCHAR[])"
 
 def steps() -> tuple[Path, ...]:
     """Return the model's files in the order they are built."""
-    return tuple(sorted(MODEL.glob("*.sql")))
+    return (*sorted(SQL.glob("model/*.sql")), *sorted(SQL.glob("across/*.sql")))
 
 
 def recipe() -> str:

@@ -20,8 +20,8 @@ waited AS (
         ON groups.node_id = nodes.node_id
     LEFT JOIN calls
         ON calls.call_id = groups.group_id
-    SEMI JOIN requests
-        ON requests.request_id = nodes.root_id
+    SEMI JOIN entries
+        ON entries.request_id = nodes.root_id
     WHERE groups.part <> 'consumer'
 )
 
@@ -49,18 +49,18 @@ WITH RECURSIVE
 
 walk AS (
     SELECT
-        requests.request_id,
-        requests.request_id  AS node_id,
+        entries.request_id,
+        entries.request_id  AS node_id,
         NULL::BIGINT         AS parent_id,
         calls.call_id,
-        requests.start_ns    AS from_ns,
-        requests.end_ns      AS until_ns
-    FROM requests
+        entries.start_ns    AS from_ns,
+        entries.end_ns      AS until_ns
+    FROM entries
     INNER JOIN groups
-        ON groups.node_id = requests.request_id
+        ON groups.node_id = entries.request_id
     LEFT JOIN calls
         ON calls.call_id = groups.group_id
-    WHERE requests.end_ns > requests.start_ns
+    WHERE entries.end_ns > entries.start_ns
 
     UNION ALL
 
@@ -88,8 +88,8 @@ passed AS (
 
 SELECT
     walk.request_id,
-    requests.cohort,
-    requests.trace_id,
+    entries.cohort,
+    entries.trace_id,
     walk.node_id,
     walk.call_id,
     calls.boundary_id,
@@ -98,8 +98,8 @@ SELECT
     walk.from_ns,
     walk.until_ns
 FROM walk
-INNER JOIN requests
-    ON requests.request_id = walk.request_id
+INNER JOIN entries
+    ON entries.request_id = walk.request_id
 LEFT JOIN calls
     ON calls.call_id = walk.call_id
 LEFT JOIN passed

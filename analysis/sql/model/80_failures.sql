@@ -22,7 +22,7 @@ SELECT
     nodes.error_class,
     nodes.start_ns,
     nodes.end_ns,
-    CASE WHEN requests.request_id IS NOT NULL THEN nodes.root_id END          AS request_id,
+    CASE WHEN entries.request_id IS NOT NULL THEN nodes.root_id END          AS request_id,
     nodes.root_id,
     nodes.type,
     nodes.role,
@@ -39,8 +39,8 @@ LEFT JOIN groups AS above
     ON above.node_id = nodes.parent_id
 LEFT JOIN calls
     ON calls.call_id = groups.node_id
-LEFT JOIN requests
-    ON requests.request_id = nodes.root_id
+LEFT JOIN entries
+    ON entries.request_id = nodes.root_id
 WHERE groups.unit_id = groups.node_id
     AND nodes.type <> 'noise';
 
