@@ -25,8 +25,9 @@ from ingest.staging import COMMIT_BYTES, COMMIT_ROWS, Staged
 
 __all__ = ["IngestConfig", "LoadReport", "Progress", "Reject", "SourceReport", "load"]
 
-# Decoders mostly run outside the interpreter's lock; more of them than this wait for one another.
-THREADS = min(os.cpu_count() or 1, 4)
+# Decoders, beside the one thread that writes. On two cores a second decoder ends no sooner and
+# costs a fifth more work: they wait for the interpreter's lock and for one another's memory.
+THREADS = min(max((os.cpu_count() or 1) - 1, 1), 4)
 
 
 def load(
@@ -205,7 +206,8 @@ def _normalized(
         waiting: deque[Future[tuple[pa.Table, Rejects, int]]] = deque()
         for block in dump.blocks:
             waiting.append(pool.submit(work, block))
-            while len(waiting) >= THREADS:
+            # One block more is read, and inflated, while the others are decoded.
+            while len(waiting) > THREADS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
