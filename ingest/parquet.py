@@ -33,22 +33,29 @@ SMALL_ROWS = ROW_GROUP_ROWS // 4
 SMALL_BYTES = 16 << 20
 
 # Ids, times and free text are nearly all different: a dictionary of them only costs.
+_HASHES = (
+    *("trace_id", "span_id", "parent_span_id", "message_id", "user_id", "conversation_id"),
+    *("idempotency_key", "args_hash", "input_hash", "context_hash_in", "context_hash_out"),
+    *("links.list.element.trace_id", "links.list.element.span_id"),
+)
+# Neighbours in a trace share these in their first letters.
+_BEGIN_ALIKE = ("tool_call_id", "status_message", "exception_message", "response_id")
+# Traces follow one another in the order of their ids, so times jump: their upper bytes, set
+# apart, are long runs, where differences would need as many bits as a day has nanoseconds.
+_NUMBERS = (
+    *("start_ns", "end_ns", "enqueued_ns", "events.list.element.time_ns", "source_record"),
+    *("input_tokens", "output_tokens", "total_tokens", "reasoning_tokens"),
+    *("cache_read_tokens", "cache_write_tokens"),
+)
 _NO_DICTIONARY = {
-    **dict.fromkeys(("trace_id", "span_id", "parent_span_id"), "DELTA_LENGTH_BYTE_ARRAY"),
-    # Traces follow one another in the order of their ids, so times jump: their upper bytes, set
-    # apart, are long runs, where differences would need as many bits as a day has nanoseconds.
-    **dict.fromkeys(("start_ns", "end_ns", "enqueued_ns"), "BYTE_STREAM_SPLIT"),
-    "source_record": "DELTA_BINARY_PACKED",
+    **dict.fromkeys(_HASHES, "DELTA_LENGTH_BYTE_ARRAY"),
+    **dict.fromkeys(_BEGIN_ALIKE, "DELTA_BYTE_ARRAY"),
+    **dict.fromkeys(_NUMBERS, "BYTE_STREAM_SPLIT"),
     "content_hash": "PLAIN",
-    "events.list.element.time_ns": "BYTE_STREAM_SPLIT",
-    "links.list.element.trace_id": "DELTA_LENGTH_BYTE_ARRAY",
-    "links.list.element.span_id": "DELTA_LENGTH_BYTE_ARRAY",
-    # Neighbours in a trace share these whole or in their first letters.
-    **dict.fromkeys(("conversation_id", "message_id", "tool_call_id"), "DELTA_BYTE_ARRAY"),
-    **dict.fromkeys(("status_message", "exception_message", "response_id"), "DELTA_BYTE_ARRAY"),
-    **dict.fromkeys(("idempotency_key", "args_hash", "input_hash"), "DELTA_LENGTH_BYTE_ARRAY"),
-    **dict.fromkeys(("context_hash_in", "context_hash_out"), "DELTA_LENGTH_BYTE_ARRAY"),
 }
+# A higher level finds more repetitions, also such as hex digits have by chance, where to name them
+# takes more than the digits do.
+_LEVEL_OF_HASHES, _LEVEL = 1, 2
 
 STORED = pa.schema([field for field in SPANS if field.name not in PARTITION])
 
@@ -123,8 +130,10 @@ def write(root: Path, cohort: str, day: date, table: pa.Table, digest: int) -> D
                 _completed(table),
                 file,
                 compression="zstd",
-                compression_level=1,
+                compression_level=_LEVELS,
                 row_group_size=ROW_GROUP_ROWS,
+                # A page is compressed on its own; readers take whole row groups anyway.
+                max_rows_per_page=ROW_GROUP_ROWS,
                 use_dictionary=_DICTIONARY,
                 column_encoding=_NO_DICTIONARY,
                 write_statistics=["trace_id", "start_ns", "end_ns"],
@@ -270,9 +279,8 @@ def _leaves(name: str, kind: pa.DataType) -> Iterator[str]:
         yield name
 
 
-_DICTIONARY = [
-    leaf
-    for field in STORED
-    for leaf in _leaves(field.name, field.type)
-    if leaf not in _NO_DICTIONARY
-]
+_LEAVES = [leaf for field in STORED for leaf in _leaves(field.name, field.type)]
+_DICTIONARY = [leaf for leaf in _LEAVES if leaf not in _NO_DICTIONARY]
+_LEVELS = {
+    leaf: _LEVEL_OF_HASHES if leaf in (*_HASHES, *_BEGIN_ALIKE) else _LEVEL for leaf in _LEAVES
+}
