@@ -96,11 +96,10 @@ class _Trace:
     ) -> int:
         """Append a span that lies within its parent; return its position."""
         first, last = (0.0, 1.0) if parent is None else _within(self.spans[parent], self.draw)
-        shared: Attributes = {
-            "gen_ai.conversation.id": ("conv_", self.conversation),
-            "thread.id": self.draw.randrange(100, 128),
-        }
-        self.spans.append(Span(service, name, kind, parent, first, last, values | shared, **more))  # type: ignore[arg-type]
+        # As instrumentations of agents do, and those of HTTP, databases and queues do not.
+        if "gen_ai.operation.name" in values:
+            values = {**values, "gen_ai.conversation.id": ("conv_", self.conversation)}
+        self.spans.append(Span(service, name, kind, parent, first, last, values, **more))  # type: ignore[arg-type]
         return len(self.spans) - 1
 
     def new(self, kind: Kind = Kind.DIGITS) -> Slot:
@@ -142,6 +141,8 @@ def trace(draw: random.Random, slots: Slots, size: int, *, is_long: bool) -> lis
             "http.request.method": "POST",
             "http.route": "/v1/assist/{conversation}",
             "url.path": ("/v1/assist/", made.new()),
+            "url.scheme": "https",
+            "network.protocol.version": "1.1",
             "server.address": "assist.example.com",
             "server.port": 443,
             "user_agent.original": "assist-web/5.1 (Macintosh; Intel Mac OS X 14_5)",
@@ -180,9 +181,12 @@ def _chat(made: _Trace, parent: int) -> None:
     draw = made.draw
     model = draw.choice(["gpt-4.1-2025-04-14", "claude-sonnet-4-5", "gpt-4.1-mini-2025-04-14"])
     reason = draw.choice(["stop", "tool_calls", "stop", "length"])
+    provider = "anthropic" if model.startswith("claude") else "openai"
     values: Attributes = {
         "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": "anthropic" if model.startswith("claude") else "openai",
+        "gen_ai.provider.name": provider,
+        "server.address": f"api.{provider}.com",
+        "server.port": 443,
         "gen_ai.request.model": model,
         "gen_ai.response.model": model,
         "gen_ai.response.id": ("chatcmpl-", made.new(Kind.HEX)),
@@ -190,6 +194,8 @@ def _chat(made: _Trace, parent: int) -> None:
         "gen_ai.usage.input_tokens": made.new(Kind.INTEGER),
         "gen_ai.usage.output_tokens": made.new(Kind.INTEGER),
         "gen_ai.request.temperature": draw.choice([0.2, 0.7]),
+        "gen_ai.request.max_tokens": draw.choice([1_024, 4_096]),
+        "gen_ai.output.type": "text",
         "llm.cost.total": made.new(Kind.DOUBLE),
     }
     if made.is_long:
@@ -278,7 +284,10 @@ def _lookup(made: _Trace, parent: int) -> None:
             "http.request.method": "GET",
             "http.route": f"/v2/{noun}/{{id}}",
             "url.path": path,
+            "url.scheme": "https",
+            "network.protocol.version": "1.1",
             "server.address": f"{service}.internal",
+            "server.port": 8443,
             "client.address": "10.8.14.27",
             "network.peer.address": "10.8.14.27",
             "http.response.status_code": status,
@@ -381,7 +390,6 @@ def _message(made: _Trace, parent: int) -> None:
         "messaging.system": "kafka",
         "messaging.destination.name": "assist.mail.v1",
         "messaging.message.id": message,
-        "messaging.kafka.message.offset": made.new(Kind.INTEGER),
         "messaging.destination.partition.id": str(made.draw.randrange(12)),
         "messaging.client.id": "assist-events",
         "server.address": "kafka-0.kafka.internal",
@@ -392,7 +400,13 @@ def _message(made: _Trace, parent: int) -> None:
         "messaging.operation.name": "process",
         "messaging.operation.type": "process",
         "messaging.consumer.group.name": "mailer",
+        "messaging.kafka.message.offset": made.new(Kind.INTEGER),
     }
     service = made.spans[parent].service
+    # A child needs no link to its parent; who takes messages in batches may write one all the same.
+    is_linked = made.draw.random() < 0.1
     producer = made.add(service, "send assist.mail.v1", PRODUCER, parent, values | sent)
-    made.add("mailer", "process assist.mail.v1", CONSUMER, producer, values | got, linked=producer)
+    made.add(
+        *("mailer", "process assist.mail.v1", CONSUMER, producer, values | got),
+        linked=producer if is_linked else None,
+    )

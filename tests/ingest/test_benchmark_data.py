@@ -73,17 +73,17 @@ def test_spans_are_of_eight_services_and_of_every_kind_of_work(spans):
 
     assert {span["resource"]["service.name"] for span in spans} == set(SERVICES)
     assert {span["kind"] for span in spans} == {1, 2, 3, 4, 5}
-    assert 9 < keys.total() / SPANS < 13
+    assert 10 < keys.total() / SPANS < 12
     assert {"exception", "gen_ai.choice"} <= events
     for key in ("gen_ai.usage.input_tokens", "gen_ai.tool.name", "db.query.text", "url.full"):
         assert keys[key] > SPANS / 50
 
 
-def test_a_span_takes_about_540_bytes_of_protobuf_and_1090_of_json(dumps):
+def test_a_span_takes_about_510_bytes_of_protobuf_and_1040_of_json(dumps):
     protobuf, lines = (dumps[encoding, False].stat().st_size / SPANS for encoding in Encoding)
 
-    assert 500 < protobuf < 580
-    assert 1_020 < lines < 1_160
+    assert 500 < protobuf < 530
+    assert 1_020 < lines < 1_070
 
 
 def test_the_json_is_what_a_parser_would_write_compactly(dumps):
