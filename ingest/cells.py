@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -107,18 +108,46 @@ _SIMPLE_QUERY = r"^(?:-?[\s\w!&()*+,.:;<=>?^|~]|'[^'\\]*')*$"
 _LITERAL = r"(?:'[^'\\]*')+|\b\d[\w.]*"
 
 
-def literals_masked(array: pa.StringArray) -> pa.StringArray:
-    """Return query texts whose literals are `?` already, where that is certain.
+def queries(array: pa.StringArray) -> pa.StringArray:
+    """Return `query_text.mask` of query texts; null stays null.
 
-    Queries with their values written into them are all different; without, they are few, and each
-    distinct one is masked by `query_text.mask`, which then gives what it would have given.
+    Queries with their values written into them are all different, so where it is certain what a
+    literal is, all are masked at once. What `mask` would do beyond that is to trim.
     """
     lengths = byte_lengths(array)
-    is_simple = pc.fill_null(pc.match_substring_regex(array, _SIMPLE_QUERY), False)
+    is_simple = pc.fill_null(pc.match_substring_regex(array, _SIMPLE_QUERY), True)
     is_simple = pc.and_(is_simple, pa.array(lengths <= query_text.MAX_CHARACTERS))
     if not pc.any(is_simple).as_py():
+        return on_distinct(array, query_text.mask, pa.string())
+    masked = pc.ascii_trim_whitespace(pc.replace_substring_regex(array, _LITERAL, "?"))
+    if pc.all(is_simple).as_py():
+        return masked
+    is_odd = pc.invert(is_simple)
+    odd = on_distinct(array.filter(is_odd), _mask_again, pa.string())
+    return pc.replace_with_mask(masked, is_odd, odd)
+
+
+def _mask_again(text: str) -> str:
+    return _mask_once(text) if len(text) <= _MAX_REMEMBERED else query_text.mask(text)
+
+
+# Queries with holders for their values come again in every chunk.
+_MAX_REMEMBERED = 1_024
+_mask_once = lru_cache(maxsize=4_096)(query_text.mask)
+
+
+# A path already, which `redact.url_path` leaves as it is: no host before it, no query behind it.
+_BARE_PATH = r"^/(?:[^/?#][^?#]*)?$"
+
+
+def _paths(array: pa.StringArray) -> pa.StringArray:
+    is_bare = pc.fill_null(pc.match_substring_regex(array, _BARE_PATH), True)
+    is_bare = pc.and_(is_bare, pa.array(byte_lengths(array) <= redact.MAX_TEXT_CHARACTERS))
+    if pc.all(is_bare, min_count=0).as_py():
         return array
-    return pc.if_else(is_simple, pc.replace_substring_regex(array, _LITERAL, "?"), array)
+    is_odd = pc.invert(is_bare)
+    odd = on_distinct(array.filter(is_odd), _path, pa.string())
+    return pc.replace_with_mask(array, is_odd, odd)
 
 
 def names(array: pa.StringArray) -> pa.StringArray:
@@ -169,10 +198,10 @@ def convert(array: pa.StringArray, column: Column, key: Key) -> pa.Array:
         array = pc.if_else(pc.starts_with(array, "ai."), array, None)
     if meaning in (Meaning.INTEGER, Meaning.NUMBER):
         return _numbers(array, key, is_whole=meaning is Meaning.INTEGER)
-    if meaning is Meaning.QUERY:
-        array = literals_masked(array)
     function, to = _FUNCTIONS[meaning]
-    if function is not None:
+    if meaning in _AT_ONCE:
+        array = _AT_ONCE[meaning](array)
+    elif function is not None:
         array = on_distinct(array, function, to)
     if meaning in (Meaning.URL_PATH, Meaning.HOST):
         array = without_secrets(array)
@@ -374,4 +403,10 @@ _FUNCTIONS: dict[Meaning, tuple[Callable[[str], Any] | None, pa.DataType]] = {
     Meaning.LENGTH: (_length, pa.int64()),
     Meaning.ERROR_CODE: (redact.error_code, pa.int64()),
     Meaning.ENVOY_FAULT: (_envoy_fault, pa.string()),
+}
+
+# The same for a column at once.
+_AT_ONCE: dict[Meaning, Callable[[pa.StringArray], pa.Array]] = {
+    Meaning.QUERY: queries,
+    Meaning.URL_PATH: _paths,
 }

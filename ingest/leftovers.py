@@ -1,5 +1,6 @@
 """What no column holds of the attributes, made safe: content to length and hash, secrets gone."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,9 +8,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest import conventions, credentials, query_text, redact
+from ingest import conventions, credentials, redact
 from ingest.attributes import Attributes
-from ingest.cells import byte_lengths, literals_masked, on_distinct, without_secrets
+from ingest.cells import byte_lengths, on_distinct, queries, without_secrets
 from ingest.treatments import How, treatment
 
 Integers = npt.NDArray[np.int64]
@@ -30,12 +31,16 @@ def _url(text: str) -> str:
     return redact.cut(redact.url(text), redact.MAX_TEXT_CHARACTERS)
 
 
-_REWRITES = {
-    How.PERSON: redact.sha256,
-    How.URL: _url,
-    How.MESSAGE: redact.message,
-    How.QUERY: query_text.mask,
-    How.SUSPECT: credentials.masked,
+def _by(function: Callable[[str], str | None]) -> Callable[[pa.StringArray], pa.StringArray]:
+    return lambda array: on_distinct(array, function, pa.string())
+
+
+_REWRITES: dict[How, Callable[[pa.StringArray], pa.StringArray]] = {
+    How.PERSON: _by(redact.sha256),
+    How.URL: _by(_url),
+    How.MESSAGE: _by(redact.message),
+    How.QUERY: queries,
+    How.SUSPECT: _by(credentials.masked),
 }
 
 
@@ -69,14 +74,11 @@ def leftovers(attributes: Attributes, *, keep_content: bool, prefix: str = "") -
         said &= values.is_valid().to_numpy(zero_copy_only=False)
     names = [prefix + key for key in keys]
     shown = ~said
-    for rewrite, function in _REWRITES.items():
+    for rewrite, rewritten in _REWRITES.items():
         chosen = (how == rewrite) & shown
         if not chosen.any():
             continue
-        part = values.filter(pa.array(chosen))
-        if rewrite == How.QUERY:
-            part = literals_masked(part)
-        part = on_distinct(part, function, pa.string())
+        part = rewritten(values.filter(pa.array(chosen)))
         if rewrite == How.URL:
             part = without_secrets(part, is_named=False)
         if rewrite == How.SUSPECT:
