@@ -124,5 +124,5 @@ def summed(words: Words, owners: Integers, size: int) -> Words:
 
 
 def folded(words: Words) -> pa.Array:
-    """Return 32 bits of each word: enough to tell two spans apart that already share their ids."""
-    return pa.array((words >> np.uint64(32)).astype(np.uint32).view(np.int32))
+    """Return 16 bits of each word: enough to tell two spans apart that share ids and times."""
+    return pa.array((words >> np.uint64(48)).astype(np.int32))

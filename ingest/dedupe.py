@@ -1,8 +1,8 @@
 """Which spans of a load does somebody else hold already, and do they say the same?
 
 The first copy stays: the lake's before the load's, an earlier source's before a later one's, an
-earlier row before a later one. Equal ids with an equal content hash are a duplicate, with another
-hash a conflict. Ids are compared whole; the mixed word only finds whom to compare.
+earlier row before a later one. Equal ids with equal content hash and times are a duplicate, else a
+conflict. Ids are compared whole; the mixed word only finds whom to compare.
 """
 
 from collections.abc import Callable, Iterator, Sequence

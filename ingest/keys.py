@@ -1,7 +1,8 @@
 """Ids as machine words: which span is which, exactly, without a Python object a span.
 
 A key is a row of four uint64 words: the trace id's two halves, the span id, and a note that holds
-the place of the span in its source (upper 32 bits) beside its content hash (lower 32 bits).
+the place of the span in its source (upper 32 bits) beside what it says: its content hash and as
+many bits of its times (16 each).
 """
 
 import tempfile
@@ -21,7 +22,7 @@ Keys = npt.NDArray[np.uint64]
 Words = npt.NDArray[np.uint64]
 
 HIGH, LOW, SPAN, NOTE = range(4)
-COLUMNS = ("trace_id", "span_id", "content_hash")
+COLUMNS = ("trace_id", "span_id", "start_ns", "end_ns", "content_hash")
 
 # Keys are kept in this many buckets by their mixed word, so that any share of them can be asked
 # for; a bucket of a billion spans is 125 MB.
@@ -32,6 +33,7 @@ KEYS_IN_MEMORY_BYTES = 16 << 20
 
 _HALF = np.uint64(32)
 _LOWER = np.uint64(0xFFFF_FFFF)
+_HASH = 0xFFFF
 
 _DIGITS = np.zeros(256, dtype=np.uint8)
 _DIGITS[np.frombuffer(b"0123456789abcdef", dtype=np.uint8)] = np.arange(16)
@@ -49,13 +51,12 @@ def of_table(table: pa.Table, *, first_place: int = 0) -> Keys:
     keys[:, [HIGH, LOW]] = hex_words(table["trace_id"], 2)
     keys[:, [SPAN]] = hex_words(table["span_id"], 1)
     places = np.arange(first_place, first_place + table.num_rows, dtype=np.uint64)
-    said = (
-        pc.fill_null(table["content_hash"], 0)
-        .to_numpy()
-        .astype(np.int32, copy=False)
-        .view(np.uint32)
+    hashes = pc.fill_null(table["content_hash"], 0).to_numpy() & _HASH
+    # A hash so short is no proof alone: a span written again has most often moved its end.
+    times = chain(*(table[name].to_numpy().view(np.uint64) for name in ("start_ns", "end_ns")))
+    keys[:, NOTE] = (
+        places << _HALF | hashes.astype(np.uint64) << np.uint64(16) | times >> np.uint64(48)
     )
-    keys[:, NOTE] = places << _HALF | said
     return keys
 
 
@@ -97,7 +98,7 @@ def places(keys: Keys) -> npt.NDArray[np.int64]:
 
 
 def said(keys: Keys) -> npt.NDArray[np.uint32]:
-    """Return each key's content hash."""
+    """Return 32 bits of what each key's span says: equal for copies."""
     return (keys[:, NOTE] & _LOWER).astype(np.uint32)
 
 

@@ -43,7 +43,8 @@ _BEGIN_ALIKE = ("tool_call_id", "status_message", "exception_message", "response
 # Traces follow one another in the order of their ids, so times jump: their upper bytes, set
 # apart, are long runs, where differences would need as many bits as a day has nanoseconds.
 _NUMBERS = (
-    *("start_ns", "end_ns", "enqueued_ns", "events.list.element.time_ns", "source_record"),
+    *("start_ns", "end_ns", "enqueued_ns", "events.list.element.time_ns"),
+    *("source_record", "content_hash"),
     *("input_tokens", "output_tokens", "total_tokens", "reasoning_tokens"),
     *("cache_read_tokens", "cache_write_tokens"),
 )
@@ -51,7 +52,6 @@ _NO_DICTIONARY = {
     **dict.fromkeys(_HASHES, "DELTA_LENGTH_BYTE_ARRAY"),
     **dict.fromkeys(_BEGIN_ALIKE, "DELTA_BYTE_ARRAY"),
     **dict.fromkeys(_NUMBERS, "BYTE_STREAM_SPLIT"),
-    "content_hash": "PLAIN",
 }
 # A higher level finds more repetitions, also such as hex digits have by chance, where to name them
 # takes more than the digits do.

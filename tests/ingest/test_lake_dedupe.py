@@ -24,6 +24,8 @@ def keys_of(rows: list[Row]) -> keys.Keys:
         {
             "trace_id": pa.array([f"{trace:032x}" for trace, _, _ in rows], pa.string()),
             "span_id": pa.array([f"{span:016x}" for _, span, _ in rows], pa.string()),
+            "start_ns": pa.array([1] * len(rows), pa.int64()),
+            "end_ns": pa.array([2] * len(rows), pa.int64()),
             "content_hash": pa.array([said for _, _, said in rows], pa.int32()),
         }
     )
@@ -106,6 +108,20 @@ def test_hex_becomes_the_number_it_writes(digits: list[str], skipped: int) -> No
 def test_an_id_of_another_length_is_refused(odd: str | None) -> None:
     with pytest.raises(LakeError, match=r"(?s)hex digits.*Hint"):
         keys.hex_words(pa.chunked_array([["0" * 32, odd]], pa.string()), 2)
+
+
+@pytest.mark.parametrize("column", ["start_ns", "end_ns", "content_hash"])
+def test_spans_of_one_id_are_in_conflict_whichever_of_times_and_content_differs(
+    column: str,
+) -> None:
+    span = {"trace_id": "a" * 32, "span_id": "b" * 16, "start_ns": 5, "end_ns": 9}
+    first = span | {"content_hash": 7}
+    other = first | {column: 8}
+
+    copies, conflicts = dedupe.within(keys.of_table(pa.Table.from_pylist([first, first, other])))
+
+    assert copies.tolist() == [False, True, True]
+    assert conflicts.tolist() == [False, False, True]
 
 
 @given(rows=ROWS, seed=st.randoms(use_true_random=False))
