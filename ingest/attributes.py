@@ -28,14 +28,17 @@ Found = dict[str, list[tuple[int, Key]]]  # column -> codes of its keys, most tr
 class Attributes:
     """Entries in the order of their owners, each key once an owner; owners count from 0 to `size`.
 
-    `by_key` holds the entries sorted by key and owner; those of key `k` start at `starts[k]`.
+    Values are told by the place of their text in `texts`: most stand in many entries, and each is
+    looked at once. `by_key` holds the entries sorted by key and owner; those of key `k` start at
+    `starts[k]`.
     """
 
     size: int
     owners: Integers
     codes: Integers  # into keys
     keys: list[str]  # sorted, each once
-    values: pa.StringArray
+    texts: pa.StringArray  # each once; the last is null
+    places: Integers  # of each entry's value, in texts
     by_key: Integers = field(repr=False)
     starts: Integers = field(repr=False)  # len(keys) + 1 positions in by_key
     suspects: Flags | None = field(repr=False)  # entries that may hold a secret, if any does
@@ -45,13 +48,34 @@ class Attributes:
         """Return the positions of a key's entries, by owner."""
         return self.by_key[self.starts[code] : self.starts[code + 1]]
 
+    def values(self, rows: Integers) -> pa.StringArray:
+        """Return the values of these entries."""
+        return self.texts.take(pa.array(self.places[rows]))
+
+
+def distinct(places: Integers, size: int) -> tuple[Integers, Integers]:
+    """Return the places that occur, ascending, and where each of `places` stands among them.
+
+    Args:
+        places: numbers from 0 to `size`, exclusive.
+        size: how many there may be; memory and time grow with it.
+    """
+    occurs = np.zeros(size, dtype=bool)
+    occurs[places] = True
+    found = np.flatnonzero(occurs)
+    if len(found) == 1:
+        return found, np.zeros(len(places), dtype=np.int64)
+    rank = np.empty(size, dtype=np.int64)
+    rank[found] = np.arange(len(found))
+    return found, rank[places]
+
 
 def gather(pairs: Pairs) -> Attributes:
     """Return the pairs of `len(pairs.counts)` owners; of a key given twice the last value stays."""
     names: list[str] = pairs.keys.dictionary.to_pylist()
     codes = pairs.keys.indices.to_numpy(zero_copy_only=False)
     owners = np.repeat(np.arange(len(pairs.counts)), pairs.counts)
-    values = without_nul(pairs.values)
+    values = pairs.values
     if any(key in conventions.EXPANDED for key in names):
         owners, codes, names, values = _expanded(owners, codes, names, values)
     given = [_key(name) for name in names]
@@ -66,15 +90,19 @@ def gather(pairs: Pairs) -> Attributes:
     if again.any():
         owners, codes, values = owners[~again], codes[~again], values.filter(pa.array(~again))
         by_key = _sorted_by(codes, len(keys))
+    encoded = values.dictionary_encode()
+    texts = pa.concat_arrays([without_nul(encoded.dictionary), pa.nulls(1, pa.string())])
+    places = pc.fill_null(encoded.indices, len(texts) - 1).to_numpy().astype(np.int64)
     return Attributes(
         len(pairs.counts),
         owners,
         codes,
         keys,
-        values,
+        texts,
+        places,
         by_key,
         np.searchsorted(codes[by_key], np.arange(len(keys) + 1)),
-        _suspects(values, codes, keys),
+        _suspects(texts, places, codes, keys),
         np.zeros(len(codes), dtype=bool),
     )
 
@@ -89,23 +117,22 @@ def _sorted_by(codes: Integers, keys: int) -> Integers:
     return np.argsort(codes.astype(np.uint16) if keys < 1 << 16 else codes, kind="stable")
 
 
-def _suspects(values: pa.StringArray, codes: Integers, keys: list[str]) -> Flags | None:
+def _suspects(
+    texts: pa.StringArray, places: Integers, codes: Integers, keys: list[str]
+) -> Flags | None:
     # What the key alone makes safe, and what is long enough to be content, needs no look.
     is_plain = np.array([treatment(key) == How.PLAIN for key in keys] or [False])
-    lengths = byte_lengths(values)
-    rows = np.flatnonzero(
-        (lengths >= credentials.MIN_BYTES)
-        & (lengths <= 4 * redact.MAX_TEXT_CHARACTERS)
-        & is_plain[codes]
-    )
+    lengths = byte_lengths(texts)
+    is_asked = (lengths >= credentials.MIN_BYTES) & (lengths <= 4 * redact.MAX_TEXT_CHARACTERS)
+    rows = np.flatnonzero(is_asked[places] & is_plain[codes])
     if not len(rows):
         return None
-    texts = values.take(pa.array(rows)).dictionary_encode()
-    of_texts = credentials.suspects(texts.dictionary)
+    asked, ranks = distinct(places[rows], len(texts))
+    of_texts = credentials.suspects(texts.take(pa.array(asked)))
     if not pc.any(of_texts).as_py():
         return None
-    result = np.zeros(len(values), dtype=bool)
-    result[rows] = of_texts.take(texts.indices).to_numpy(zero_copy_only=False)
+    result = np.zeros(len(places), dtype=bool)
+    result[rows] = of_texts.to_numpy(zero_copy_only=False)[ranks]
     return result
 
 
@@ -195,34 +222,28 @@ def select(
 
     Beside the cells stand the entries they were made of.
     """
-    if len(keys) == 1:
-        ((code, key),) = keys
-        rows = attributes.entries(code)
-        cells = _cells(attributes, rows, column, key)
-        if len(rows) == attributes.size:
-            return cells, rows[_is_valid(cells)] if cells.null_count else rows
-        pick = np.full(attributes.size, -1, dtype=np.int64)
-        pick[attributes.owners[rows]] = np.arange(len(rows))
-        if cells.null_count:
-            rows = rows[_is_valid(cells)]
-        return cells.take(pa.array(pick, mask=pick < 0)), rows
     pick = np.full(attributes.size, -1, dtype=np.int64)
     parts: list[pa.Array] = []
     made_of: list[Integers] = []
     taken = 0
     for code, key in keys:
         rows = attributes.entries(code)
-        rows = rows[pick[attributes.owners[rows]] < 0]
+        if parts:
+            rows = rows[pick[attributes.owners[rows]] < 0]
         if not len(rows):
             continue
-        cells = _cells(attributes, rows, column, key)
-        usable = np.flatnonzero(_is_valid(cells))
-        pick[attributes.owners[rows[usable]]] = taken + usable
+        cells, ranks = _cells(attributes, rows, column, key)
+        if cells.null_count:
+            is_usable = _is_valid(cells)[ranks]
+            rows, ranks = rows[is_usable], ranks[is_usable]
+        pick[attributes.owners[rows]] = taken + ranks
         parts.append(cells)
-        made_of.append(rows[usable])
-        taken += len(rows)
-    cells = pa.concat_arrays(parts)
-    return cells.take(pa.array(pick, mask=pick < 0)), np.concatenate(made_of)
+        made_of.append(rows)
+        taken += len(cells)
+    cells = parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
+    is_empty = pick < 0
+    picked = pa.array(pick, mask=is_empty) if is_empty.any() else pa.array(pick)
+    return cells.take(picked), made_of[0] if len(made_of) == 1 else np.concatenate(made_of)
 
 
 def _is_valid(array: pa.Array) -> Flags:
@@ -230,11 +251,18 @@ def _is_valid(array: pa.Array) -> Flags:
     return valid
 
 
-def _cells(attributes: Attributes, rows: Integers, column: Column, key: Key) -> pa.Array:
-    texts = attributes.values.take(pa.array(rows))
+def _cells(
+    attributes: Attributes, rows: Integers, column: Column, key: Key
+) -> tuple[pa.Array, Integers]:
+    """Return the cells that the distinct values of some entries make, and each entry's of them."""
+    places, ranks = distinct(attributes.places[rows], len(attributes.texts))
+    texts = attributes.texts.take(pa.array(places))
     if attributes.suspects is not None and (key.meaning or column.meaning) in NAMES:
-        texts = _without_secrets(texts, attributes.suspects[rows])
-    return convert(texts, column, key)
+        # Whether a text is suspect hangs on itself and the key alone.
+        suspects = np.zeros(len(places), dtype=bool)
+        suspects[ranks] = attributes.suspects[rows]
+        texts = _without_secrets(texts, suspects)
+    return convert(texts, column, key), ranks
 
 
 def _without_secrets(texts: pa.StringArray, suspects: Flags) -> pa.StringArray:

@@ -108,10 +108,10 @@ def of_integers(values: Integers) -> Words:
 def of_attributes(attributes: Attributes) -> Words:
     """Return a word for the entries of each owner, the same in whichever order they came."""
     keys = mix(of_texts(pa.array(attributes.keys, pa.string())))
-    words = of_texts(attributes.values)
-    if attributes.values.null_count:
-        words[attributes.values.is_null().to_numpy(zero_copy_only=False)] = _NULL
-    return mix(summed(mix(keys[attributes.codes] ^ words), attributes.owners, attributes.size))
+    words = of_texts(attributes.texts)
+    words[-1] = _NULL
+    of_entries = mix(keys[attributes.codes] ^ words[attributes.places])
+    return mix(summed(of_entries, attributes.owners, attributes.size))
 
 
 def summed(words: Words, owners: Integers, size: int) -> Words:

@@ -9,22 +9,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest import conventions, credentials, redact
-from ingest.attributes import Attributes
+from ingest.attributes import Attributes, distinct
 from ingest.cells import byte_lengths, on_distinct, queries, without_secrets
 from ingest.treatments import How, treatment
 
 Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Entries:
-    """Safe entries of `size` owners, sorted by owner."""
+    """Safe entries of `size` owners, sorted by owner; values are told by their place in `texts`."""
 
     size: int
     owners: Integers
     codes: Integers  # into names
     names: list[str]
-    values: pa.StringArray
+    texts: pa.StringArray
+    places: Integers
 
 
 def _url(text: str) -> str:
@@ -57,84 +59,89 @@ def leftovers(attributes: Attributes, *, keep_content: bool, prefix: str = "") -
     stays = (kept_too | (treatments == How.SAID)) & ~gone
     codes = attributes.codes
     rows = np.flatnonzero(~(attributes.used | gone[codes]) | stays[codes])
-    owners, codes = attributes.owners[rows], codes[rows]
-    values = attributes.values.take(pa.array(rows))
+    owners, codes, places = attributes.owners[rows], codes[rows], attributes.places[rows]
+    texts = attributes.texts
     how = treatments[codes]
     if attributes.suspects is not None:
         how[(how == How.PLAIN) & attributes.suspects[rows]] = How.SUSPECT
     limit = redact.MAX_KEPT_CHARACTERS if keep_content else redact.MAX_TEXT_CHARACTERS
     is_free = (how == How.PLAIN) | (how == How.SUSPECT) | (how == How.SAID)
-    said = is_free & (byte_lengths(values) > limit)
-    if said.any():
-        characters = pc.utf8_length(values.filter(pa.array(said)))
-        said[said] = pc.greater(characters, limit).to_numpy(zero_copy_only=False)
+    said = is_free & _are_longer(texts, limit)[places]
     if not keep_content:
         said |= how == How.SAID
-    if values.null_count:
-        said &= values.is_valid().to_numpy(zero_copy_only=False)
+    null = len(texts) - 1
+    said &= places != null
     names = [prefix + key for key in keys]
     shown = ~said
+    made = [texts]
+    total = len(texts)
     for rewrite, rewritten in _REWRITES.items():
-        chosen = (how == rewrite) & shown
-        if not chosen.any():
+        chosen = np.flatnonzero((how == rewrite) & shown)
+        if not len(chosen):
             continue
-        part = rewritten(values.filter(pa.array(chosen)))
+        each, ranks = distinct(places[chosen], len(texts))
+        part = rewritten(texts.take(pa.array(each)))
         if rewrite == How.URL:
             part = without_secrets(part, is_named=False)
+        places[chosen] = total + ranks
         if rewrite == How.SUSPECT:
             # What is nothing but a secret leaves its length and hash, like content.
-            whole = np.flatnonzero(chosen)[pc.equal(part, "?").to_numpy(zero_copy_only=False)]
+            is_whole = pc.equal(part, "?").to_numpy(zero_copy_only=False)[ranks]
+            whole = chosen[is_whole]
             said[whole], shown[whole] = True, False
-        values = pc.replace_with_mask(values, pa.array(chosen), part)
+            places[whole] = each[ranks[is_whole]]
+        made.append(part)
+        total += len(part)
     if not said.any():
-        return _by_owner(attributes.size, owners, codes, names, values)
-    raw = attributes.values.take(pa.array(rows[said]))
-    if keep_content:
-        cut = pc.utf8_slice_codeunits(raw, 0, limit)
-        is_long = how[said] != How.SUSPECT
-        values = pc.replace_with_mask(
-            values, pa.array(said), pc.if_else(pa.array(is_long), cut, None)
+        return _by_owner(
+            Entries(attributes.size, owners, codes, names, pa.concat_arrays(made), places)
         )
-        shown[np.flatnonzero(said)[is_long]] = True
-    size = pc.utf8_length(raw).cast(pa.string())
-    hashed = on_distinct(raw, redact.sha256, pa.string())
+    each, ranks = distinct(places[said], len(texts))
+    raw = texts.take(pa.array(each))
+    made += [pc.utf8_length(raw).cast(pa.string()), on_distinct(raw, redact.sha256, pa.string())]
     parts = [
-        (owners[said], codes[said] + len(keys), size),
-        (owners[said], codes[said] + 2 * len(keys), hashed),
-        (owners[shown], codes[shown], values.filter(pa.array(shown))),
+        (owners[said], codes[said] + len(keys), total + ranks),
+        (owners[said], codes[said] + 2 * len(keys), total + len(raw) + ranks),
     ]
+    if keep_content:
+        made.append(pc.utf8_slice_codeunits(raw, 0, limit))
+        is_long = how[said] != How.SUSPECT
+        places[said] = np.where(is_long, total + 2 * len(raw) + ranks, null)
+        shown[np.flatnonzero(said)[is_long]] = True
+    parts.append((owners[shown], codes[shown], places[shown]))
     names += [f"{prefix}{key}{suffix}" for suffix in (".length", ".sha256") for key in keys]
-    return _by_owner(
-        attributes.size,
-        np.concatenate([part[0] for part in parts]),
-        np.concatenate([part[1] for part in parts]),
-        names,
-        pa.concat_arrays([part[2] for part in parts]),
-    )
+    owners, codes, places = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _by_owner(Entries(attributes.size, owners, codes, names, pa.concat_arrays(made), places))
 
 
-def _by_owner(
-    size: int, owners: Integers, codes: Integers, names: list[str], values: pa.StringArray
-) -> Entries:
+def _are_longer(texts: pa.StringArray, characters: int) -> Flags:
+    are_longer: Flags = byte_lengths(texts) > characters
+    if are_longer.any():
+        found = pc.utf8_length(texts.filter(pa.array(are_longer)))
+        are_longer[are_longer] = pc.greater(found, characters).to_numpy(zero_copy_only=False)
+    return are_longer
+
+
+def _by_owner(entries: Entries) -> Entries:
     """Sort by owner and key; of equal names the first stays, which is the one made here."""
-    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
-    if len(places) < len(names):
-        codes = np.array([places[name] for name in names], dtype=np.int64)[codes]
-        names = list(places)
-        _, first = np.unique(owners * len(names) + codes, return_index=True)
-        return Entries(size, owners[first], codes[first], names, values.take(pa.array(first)))
-    at = owners * max(len(names), 1) + codes
-    if (at[1:] > at[:-1]).all():
-        return Entries(size, owners, codes, names, values)
-    order = np.argsort(at, kind="stable")
-    return Entries(size, owners[order], codes[order], names, values.take(pa.array(order)))
+    owners, codes, names = entries.owners, entries.codes, entries.names
+    ranks = {name: rank for rank, name in enumerate(dict.fromkeys(names))}
+    if len(ranks) < len(names):
+        codes = np.array([ranks[name] for name in names], dtype=np.int64)[codes]
+        names = list(ranks)
+        _, order = np.unique(owners * len(names) + codes, return_index=True)
+    else:
+        at = owners * max(len(names), 1) + codes
+        if (at[1:] > at[:-1]).all():
+            return entries
+        order = np.argsort(at, kind="stable")
+    return Entries(
+        entries.size, owners[order], codes[order], names, entries.texts, entries.places[order]
+    )
 
 
 def repeated(entries: Entries, owners: Integers) -> Entries:
     """Return the entries anew for each position of `owners`, which names an owner here."""
-    if not len(entries.owners):
-        nothing = np.zeros(0, dtype=np.int64)
-        return Entries(len(owners), nothing, nothing, [], entries.values)
     starts = np.searchsorted(entries.owners, np.arange(entries.size + 1))
     counts = starts[owners + 1] - starts[owners]
     total = int(counts.sum())
@@ -145,7 +152,8 @@ def repeated(entries: Entries, owners: Integers) -> Entries:
         np.repeat(np.arange(len(owners)), counts),
         entries.codes[rows],
         entries.names,
-        entries.values.take(pa.array(rows)),
+        entries.texts,
+        entries.places[rows],
     )
 
 
@@ -158,18 +166,23 @@ def as_map(*parts: Entries) -> pa.MapArray:
         for name in part.names:
             names.setdefault(name, len(names))
     if len(filled) == 1:
-        owners, codes, values = filled[0].owners, filled[0].codes, filled[0].values
+        (only,) = filled
+        owners, codes, texts, places = only.owners, only.codes, only.texts, only.places
     else:
         owners = np.concatenate([part.owners for part in filled])
         codes = np.concatenate(
             [np.array([names[name] for name in part.names])[part.codes] for part in filled]
         )
-        values = pa.concat_arrays([part.values for part in filled])
+        texts = pa.concat_arrays([part.texts for part in filled])
+        firsts = np.cumsum([0, *(len(part.texts) for part in filled[:-1])])
+        places = np.concatenate(
+            [first + part.places for first, part in zip(firsts, filled, strict=True)]
+        )
         if len(names) < sum(len(part.names) for part in filled):
             _, order = np.unique(owners * len(names) + codes, return_index=True)
         else:
             order = np.argsort(owners, kind="stable")
-        owners, codes, values = owners[order], codes[order], values.take(pa.array(order))
+        owners, codes, places = owners[order], codes[order], places[order]
     starts = np.searchsorted(owners, np.arange(size + 1)).astype(np.int32)
     keys = pa.array(list(names), pa.string()).take(pa.array(codes))
-    return pa.MapArray.from_arrays(pa.array(starts), keys, values)
+    return pa.MapArray.from_arrays(pa.array(starts), keys, texts.take(pa.array(places)))

@@ -297,7 +297,7 @@ def _without_ui_sessions(columns: Columns) -> tuple[Attributes, Attributes]:
     if "telemetry.sdk.language" not in resources.keys:
         return resources, gather(columns.of_spans)
     rows = resources.entries(resources.keys.index("telemetry.sdk.language"))
-    says = pc.equal(resources.values.take(pa.array(rows)), "webjs")
+    says = pc.equal(resources.values(rows), "webjs")
     is_browser = np.zeros(resources.size, dtype=bool)
     is_browser[resources.owners[rows]] = pc.fill_null(says, False).to_numpy(zero_copy_only=False)
     if not is_browser.any():
