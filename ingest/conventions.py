@@ -752,6 +752,15 @@ KEPT_TOO = frozenset(
     }
 )
 
+# Content whose hash is a column's own: the map need not hold another one of it.
+DIGESTED = frozenset(
+    key.name
+    for column in COLUMNS
+    if column.name == "args_hash"
+    for key in column.keys
+    if isinstance(key, Key) and key.meaning is Meaning.CANONICAL
+)
+
 # What people said and machines answered: only length and hash stay unless the config keeps it.
 CONTENT = (
     r"^gen_ai\.(system_instructions|input\.messages|output\.messages|tool\.definitions"

@@ -99,9 +99,16 @@ def leftovers(attributes: Attributes, *, keep_content: bool, prefix: str = "") -
     each, ranks = distinct(places[said], len(texts))
     raw = texts.take(pa.array(each))
     made += [pc.utf8_length(raw).cast(pa.string()), on_distinct(raw, redact.sha256, pa.string())]
+    # A hash that a column holds already is not told once more.
+    told = np.array([key in conventions.DIGESTED for key in keys])
+    untold = ~(told[codes[said]] & attributes.used[rows[said]])
     parts = [
         (owners[said], codes[said] + len(keys), total + ranks),
-        (owners[said], codes[said] + 2 * len(keys), total + len(raw) + ranks),
+        (
+            owners[said][untold],
+            codes[said][untold] + 2 * len(keys),
+            total + len(raw) + ranks[untold],
+        ),
     ]
     if keep_content:
         made.append(pc.utf8_slice_codeunits(raw, 0, limit))

@@ -100,8 +100,9 @@ def normalize(
     cells["attributes"] = as_map(
         leftovers(spans, keep_content=keep),
         repeated(leftovers(scopes, keep_content=keep, prefix="scope."), columns.scope),
-        repeated(leftovers(resources, keep_content=keep, prefix="resource."), columns.resource),
     )
+    of_resources = as_map(leftovers(resources, keep_content=keep))
+    cells["resource_attributes"] = of_resources.take(pa.array(columns.resource))
     of_events = as_map(leftovers(events, keep_content=keep))
     cells["events"] = _listed(
         EVENT,

@@ -2,7 +2,7 @@
 
 Ids are lower-case hex text, times are nanoseconds since 1970 UTC, enums are their OTLP names in
 upper case. A null says "not there"; an empty text never does. Every promoted attribute is named in
-`conventions`; every other attribute is kept in `attributes`.
+`conventions`; every other attribute is kept in `attributes` and `resource_attributes`.
 """
 
 import pyarrow as pa
@@ -50,11 +50,12 @@ IDENTITY = pa.schema(
         ("weight", pa.float64()),  # spans this one stands for: 1, or from tracestate ot=th
         ("source_digest", pa.string()),  # sha256 of the dump it came from
         ("source_record", pa.int64()),  # 1-based message or line within that dump
-        ("content_hash", pa.int32()),  # equal for copies: tells duplicate from conflict
+        ("content_hash", pa.int32()),  # 16 bits, equal for copies: tells duplicate from conflict
         ("quality", _TEXTS),  # self_parent invalid_parent invalid_link; null when fine
         ("events", pa.list_(EVENT)),
         ("links", pa.list_(LINK)),
         ("attributes", pa.map_(pa.string(), pa.string())),  # what no column below holds
+        ("resource_attributes", pa.map_(pa.string(), pa.string())),  # the same of the resource
     ]
 )
 

@@ -34,7 +34,7 @@ COMPARED = (
     *("service_name", "operation", "response_model", "input_tokens", "cost_usd", "finish_reason"),
     *("conversation_id", "tool_name", "tool_call_id", "user_id", "query_text", "db_rows"),
     *("url_path", "server_address", "http_status", "exception_message", "args_hash", "input_hash"),
-    *("destination", "scopes_granted", "links", "attributes"),
+    *("destination", "scopes_granted", "links", "attributes", "resource_attributes"),
 )
 _DIGEST = "0" * 64
 Figures = dict[str, float]
@@ -129,7 +129,7 @@ def same(lake: Path, folder: Path) -> Figures:
 def _cells(table: pa.Table, name: str) -> list[Any]:
     cells: list[Any] = table[name].to_pylist()
     # The order of a map's entries is nobody's promise.
-    return [sorted(cell) for cell in cells] if name == "attributes" else cells
+    return [sorted(cell) for cell in cells] if name.endswith("attributes") else cells
 
 
 def naive_decode(dump: Path, _: Path) -> Figures:

@@ -275,10 +275,10 @@ def _row(span: Json) -> Json | None:
         for trace, linked, attributes in span["links"]
     ]
     rest = _safe(span["attributes"], used)
-    for prefix in ("scope", "resource"):
-        for key, value in _safe(span[prefix], used).items():
-            rest.setdefault(f"{prefix}.{key}", value)
+    for key, value in _safe(span["scope"], used).items():
+        rest.setdefault(f"scope.{key}", value)
     row["attributes"] = list(rest.items())
+    row["resource_attributes"] = list(_safe(span["resource"], used).items())
     return row
 
 
@@ -405,7 +405,9 @@ def _safe(attributes: Texts, used: Iterable[str] = ()) -> dict[str, str | None]:
         is_long = len(text) > redact.MAX_TEXT_CHARACTERS
         plain = "" if treatment or is_long else _unnamed(text)
         if treatment == "content" or (not treatment and (is_long or plain == "?")):
-            safe[f"{key}.length"], safe[f"{key}.sha256"] = str(len(text)), redact.sha256(text)
+            safe[f"{key}.length"] = str(len(text))
+            if not (key in used and key in conventions.DIGESTED):
+                safe[f"{key}.sha256"] = redact.sha256(text)
         elif treatment == "drop" or (key in used and key not in conventions.KEPT_TOO):
             continue
         else:

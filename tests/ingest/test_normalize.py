@@ -132,8 +132,7 @@ def test_a_resource_says_the_service_and_a_span_everything_else(tmp_path: Path) 
         resource={"service.name": "resource", "tenant.id": "resource", "os.type": "linux"},
     )
     assert (row["service_name"], row["tenant"]) == ("resource", "span")
-    assert row["attributes"]["resource.os.type"] == "linux"
-    assert row["attributes"]["resource.tenant.id"] == "resource"
+    assert row["resource_attributes"] == {"os.type": "linux", "tenant.id": "resource"}
 
 
 def test_a_resource_cannot_make_every_span_an_agent(tmp_path: Path) -> None:
@@ -142,7 +141,7 @@ def test_a_resource_cannot_make_every_span_an_agent(tmp_path: Path) -> None:
         tmp_path, Span(), resource={"agent.name": "otlp", "gen_ai.agent.id": "otlp/1"}
     )
     assert (row["agent_name"], row["agent_id"]) == (None, None)
-    assert row["attributes"]["resource.agent.name"] == "otlp"
+    assert row["resource_attributes"]["agent.name"] == "otlp"
 
 
 def test_a_browser_s_session_is_no_conversation(tmp_path: Path) -> None:
@@ -204,6 +203,20 @@ def test_a_span_s_own_fields_have_one_form(
 ) -> None:
     (row,) = ingested(tmp_path, {**json_span(Span()), **changed})
     assert row[column] == cell
+
+
+def test_arguments_have_one_hash_in_their_column_or_beside_their_length(tmp_path: Path) -> None:
+    text = '{"b": 1}'
+    ours = one(tmp_path / "ours", tool_arguments=text)
+    said = one(tmp_path / "said", **{"tool_arguments": text, "orch.args.hash": "h"})
+
+    assert ours["args_hash"] == redact.sha256('{"b":1}')
+    assert ours["attributes"] == {"tool_arguments.length": "8"}
+    assert said["args_hash"] == "h"
+    assert said["attributes"] == {
+        "tool_arguments.length": "8",
+        "tool_arguments.sha256": redact.sha256(text),
+    }
 
 
 SECRET = "zqxsecretzqx"
