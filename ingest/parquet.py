@@ -56,6 +56,7 @@ _NO_DICTIONARY = {
 # A higher level finds more repetitions, also such as hex digits have by chance, where to name them
 # takes more than the digits do.
 _LEVEL_OF_HASHES, _LEVEL = 1, 2
+_LEVEL_OF_NUMBERS = 6  # most of their bytes are given up on at once, so this costs nothing
 
 STORED = pa.schema([field for field in SPANS if field.name not in PARTITION])
 
@@ -284,5 +285,7 @@ def _leaves(name: str, kind: pa.DataType) -> Iterator[str]:
 _LEAVES = [leaf for field in STORED for leaf in _leaves(field.name, field.type)]
 _DICTIONARY = [leaf for leaf in _LEAVES if leaf not in _NO_DICTIONARY]
 _LEVELS = {
-    leaf: _LEVEL_OF_HASHES if leaf in (*_HASHES, *_BEGIN_ALIKE) else _LEVEL for leaf in _LEAVES
+    **dict.fromkeys(_LEAVES, _LEVEL),
+    **dict.fromkeys((*_HASHES, *_BEGIN_ALIKE), _LEVEL_OF_HASHES),
+    **dict.fromkeys(_NUMBERS, _LEVEL_OF_NUMBERS),
 }

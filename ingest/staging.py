@@ -23,8 +23,9 @@ from ingest.keys import Keys, KeyStore
 from ingest.parquet import PARTITION, DataFile
 from ingest.report import SourceReport
 
-# Spans are gathered to this size before they are sorted and written.
-PIECE_BYTES = 32 << 20
+# Spans are gathered to this size before they are sorted and written: each file repeats names,
+# dictionaries and a footer.
+PIECE_BYTES = 48 << 20
 PIECE_ROWS = parquet.ROW_GROUP_ROWS
 
 # Each commit is compared with what the lake holds on its days, so a load should make few.
