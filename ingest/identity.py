@@ -134,7 +134,7 @@ def counts(raw: Sequence[object]) -> Integers:
     """Return counters and bit fields as int64, 0 where there is none."""
     if not any(raw):
         return np.zeros(len(raw), dtype=np.int64)
-    if all(value.__class__ is int for value in raw):
+    if set(map(type, raw)) == {int}:
         with suppress(OverflowError):
             return np.maximum(np.array(raw, dtype=np.int64), 0)
     return np.array([_one_count(value) if value else 0 for value in raw], dtype=np.int64)

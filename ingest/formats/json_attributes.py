@@ -88,16 +88,17 @@ def parse(lists: Sequence[object]) -> Pairs:
     data = np.frombuffer(text, np.uint8)
     joints = np.flatnonzero(data == _NEWLINE)
     starts, ends = joints[:-1] + 1, joints[1:]
-    found, is_slow = _find(data, text, starts, ends)
+    escapes = np.flatnonzero(data == _BACKSLASH)
+    found, is_slow = _find(data, text, starts, ends, escapes)
     keep = ~is_slow[found.owner]
     if not keep.all():
         found = _Found(*(getattr(found, name)[keep] for name in _Found.__dataclass_fields__))
     keys = _segments(found.start + 8, found.key_end, text)
-    changed, cells, bad = _strings(keys)
+    changed, cells, bad = _strings(keys, _holders(escapes, found.start + 8, found.key_end))
     is_slow[found.owner[bad]] = True
     if len(changed):
         keys = _replaced(keys, changed, cells)
-    values, refused = _values(found, text)
+    values, refused = _values(found, text, escapes)
     is_slow[refused] = True
     slow = np.flatnonzero(is_slow)
     if len(slow):
@@ -106,10 +107,12 @@ def parse(lists: Sequence[object]) -> Pairs:
     return Pairs(counts, keys.dictionary_encode(), values)
 
 
-def _find(data: Bytes, text: bytes, starts: Integers, ends: Integers) -> tuple[_Found, Flags]:
+def _find(
+    data: Bytes, text: bytes, starts: Integers, ends: Integers, escapes: Integers
+) -> tuple[_Found, Flags]:
     """Return the attributes of canonical lists, and which owners' lists are not canonical."""
     word = np.ndarray((len(text) - 7,), np.uint64, buffer=text, strides=(1,))
-    quotes = _unescaped_quotes(data)
+    quotes = _unescaped_quotes(data, escapes)
     gaps = np.diff(quotes)
     head = np.flatnonzero((gaps[:-9] == 4) & (gaps[1:-8] == 2))
     start = quotes[head] - 1
@@ -117,7 +120,9 @@ def _find(data: Bytes, text: bytes, starts: Integers, ends: Integers) -> tuple[_
     is_good = (word[start] == _START) & (word[key_end] == _MIDDLE)
     is_good &= (word[key_end + 8] & _FOUR) == _REST
     head, start, key_end = head[is_good], start[is_good], key_end[is_good]
-    owner = np.searchsorted(starts, start, side="right") - 1
+    owner = np.repeat(
+        np.arange(len(starts)), np.diff(np.searchsorted(start, np.append(starts, len(data))))
+    )
     end = np.empty(len(start), np.int64)
     end[:-1] = start[1:] - 1
     if len(start):
@@ -152,9 +157,9 @@ def _find(data: Bytes, text: bytes, starts: Integers, ends: Integers) -> tuple[_
     return found, _not_canonical(data, starts, ends, found)
 
 
-def _unescaped_quotes(data: Bytes) -> Integers:
+def _unescaped_quotes(data: Bytes, escapes: Integers) -> Integers:
     quotes = np.flatnonzero(data == _QUOTE)
-    behind = np.flatnonzero(data[quotes - 1] == _BACKSLASH)
+    behind = np.searchsorted(quotes, escapes[data[escapes + 1] == _QUOTE] + 1)
     if not len(behind):
         return quotes
     # An odd number of backslashes escapes the quote behind them.
@@ -203,12 +208,24 @@ def _segments(starts: Integers, ends: Integers, text: bytes) -> pa.StringArray:
     return pieces.take(pa.array(np.arange(0, len(edges) - 1, 2, dtype=np.int32)))
 
 
-def _values(found: _Found, text: bytes) -> tuple[pa.StringArray, Integers]:
+def _holders(escapes: Integers, starts: Integers, ends: Integers) -> Integers:
+    """Return the positions of the stretches `starts` to `ends`, ascending, that hold an escape."""
+    if not len(escapes) or not len(starts):
+        return _NONE
+    holders = np.searchsorted(starts, escapes, side="right") - 1
+    is_inside = (holders >= 0) & (escapes < ends[holders])
+    held: Integers = np.unique(holders[is_inside])
+    return held
+
+
+def _values(found: _Found, text: bytes, escapes: Integers) -> tuple[pa.StringArray, Integers]:
     """Return the values as text, and the owners of those that only the reference can judge."""
     values = _segments(found.value_start, found.value_end, text)
-    refused = []
+    escaped = _holders(escapes, found.value_start, found.value_end)
+    rows, cells, bad = _strings(values, escaped[found.kind[escaped] == _KIND_STRING])
+    refused = [found.owner[bad]]
+    changed, replaced = [rows], [cells]
     for place, read in (
-        (_KIND_STRING, _strings),
         (_KIND_INTEGER, _integers),
         (_KIND_BOOLEAN, _booleans),
         (_KIND_DOUBLE, _doubles),
@@ -217,12 +234,15 @@ def _values(found: _Found, text: bytes) -> tuple[pa.StringArray, Integers]:
         rows = np.flatnonzero(found.kind == place)
         if not len(rows):
             continue
-        texts = values if len(rows) == len(values) else values.take(pa.array(rows))
-        changed, cells, bad = read(texts)
+        of_kind, cells, bad = read(values.take(pa.array(rows)))
         refused.append(found.owner[rows[bad]])
-        if len(changed):
-            values = _replaced(values, rows[changed], cells)
-    return values, np.concatenate([np.empty(0, np.int64), *refused])
+        changed.append(rows[of_kind])
+        replaced.append(cells)
+    rows = np.concatenate(changed)
+    if len(rows):
+        order = np.argsort(rows)
+        values = _replaced(values, rows[order], pa.concat_arrays(replaced).take(pa.array(order)))
+    return values, np.concatenate(refused)
 
 
 def _replaced(values: pa.StringArray, rows: Integers, cells: pa.StringArray) -> pa.StringArray:
@@ -237,9 +257,8 @@ _NONE = np.empty(0, np.int64)
 _NO_CELLS = pa.array([], pa.string())
 
 
-def _strings(texts: pa.StringArray) -> _Read:
+def _strings(texts: pa.StringArray, escaped: Integers) -> _Read:
     """Undo the escapes of JSON; all texts that have one are parsed in one go."""
-    escaped = np.flatnonzero(pc.match_substring(texts, "\\").to_numpy(zero_copy_only=False))
     if not len(escaped):
         return _NONE, _NO_CELLS, _NONE
     quoted = '","'.join(texts.take(pa.array(escaped)).to_pylist())
@@ -275,8 +294,22 @@ def _booleans(texts: pa.StringArray) -> _Read:
     return _NONE, _NO_CELLS, np.flatnonzero(~known[_indices(encoded)])
 
 
+# Decimals that Python writes the same way: of at most 15 digits every one counts, and from 0.0001
+# on there is no exponent.
+_PLAIN_DOUBLE = (
+    r"^-?(?:[1-9]\d{0,6}\.(?:0|\d{0,7}[1-9])|0\.(?:0|[1-9]|\d[1-9]|\d\d[1-9]|\d\d\d[1-9]"
+    r"|\d{0,3}[1-9]\d{0,10}[1-9]))$"
+)
+
+
 def _doubles(texts: pa.StringArray) -> _Read:
-    return _on_distinct(texts, _double)
+    odd = np.flatnonzero(
+        ~pc.match_substring_regex(texts, _PLAIN_DOUBLE).to_numpy(zero_copy_only=False)
+    )
+    if not len(odd):
+        return _NONE, _NO_CELLS, _NONE
+    changed, cells, bad = _on_distinct(texts.take(pa.array(odd)), _double)
+    return odd[changed], cells, odd[bad]
 
 
 def _double(text: str) -> str | None:

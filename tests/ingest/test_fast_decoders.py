@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ingest_drawn import DUMPS, START_NS, Span, json_lines, many, message, request
 
 from ingest.formats import (
+    json_attributes,
     json_columns,
     json_records,
     otlp_protobuf,
@@ -258,3 +259,15 @@ def test_lines_are_numbered_whatever_the_block(size: int) -> None:
     second = lines._block(data[cut:], 1 + len(first.starts) * bool(cut), cut)
     numbers = [number for block in (first, second) for number, _, line in block.records() if line]
     assert numbers == list(range(1, 11))
+
+
+@settings(max_examples=200, deadline=None)
+@example([("0", "00001"), ("0", "00010"), ("0", "0"), ("12345678", "1"), ("0", "1234567890123456")])
+@given(st.lists(st.tuples(st.integers(0, 10**9).map(str), st.text("0123456789", min_size=1))))
+def test_decimals_of_any_length_are_written_as_python_writes_them(
+    parts: list[tuple[str, str]],
+) -> None:
+    texts = [f"{sign}{whole}.{rest}" for whole, rest in parts for sign in ("", "-")]
+    listed = ",".join(f'{{"key":"k","value":{{"doubleValue":{text}}}}}' for text in texts)
+    pairs = json_attributes.parse([f"[{listed}]".encode()])
+    assert pairs.values.to_pylist() == [repr(float(text)) for text in texts]
