@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from analysis.walks import WALKS
 from ingest import query_text, schema
 from ingest.lake import Lake, Snapshot
 
@@ -81,6 +82,10 @@ def write(files: Sequence[str | Path], target: Path) -> None:
         connection.create_function("statement_of", _statement, ["VARCHAR"], _STATEMENT)
         for path in steps():
             connection.execute(path.read_text(encoding="utf-8"))
+            name = path.stem.partition("_")[2]
+            if name in WALKS:
+                rows = connection.sql(f"FROM {name}").to_arrow_table()
+                connection.register(f"{name}_walked", WALKS[name](rows))
         connection.execute("CHECKPOINT")
 
 

@@ -12,7 +12,7 @@ TOLD = """
     FROM failures
     INNER JOIN nodes ON nodes.node_id = failure_id
     LEFT JOIN calls USING (call_id)
-    ORDER BY failure_id
+    ORDER BY nodes.start_ns, nodes.depth
 """
 
 

@@ -182,7 +182,7 @@ def test_a_step_that_leads_to_work_is_a_workflow(ask):
         - gpt 20..80 vendor_kind=llm
     """
 
-    assert ask("SELECT name, type, rule FROM nodes ORDER BY node_id", drawing) == [
+    assert ask("SELECT name, type, rule FROM nodes ORDER BY start_ns", drawing) == [
         ("LangGraph", "workflow", "D12"),
         ("plan", "step", "D4"),
         ("gpt", "model", "D4"),

@@ -1,20 +1,16 @@
 -- spans: one row a span of the lake, with the keys the model joins on and the words it decides by.
 --
--- The order of the keys, not of the files, numbers the rows: the same spans give the same ids.
+-- A view: whoever asks reads the columns it names from the files and no others. The ids are hashes of the
+-- spans' own, so the same span has the same id in every model, whatever else the lake holds.
 
-CREATE OR REPLACE TEMP TABLE keys AS
+CREATE OR REPLACE TEMP VIEW spans AS
 SELECT
-    cohort,
-    trace_id,
-    span_id,
-    row_number() OVER (ORDER BY cohort, trace_id, start_ns, span_id)  AS node_id,
-    dense_rank() OVER (ORDER BY cohort, trace_id)                     AS trace_no
-FROM lake;
-
-CREATE OR REPLACE TEMP TABLE spans AS
-SELECT
-    keys.node_id,
-    keys.trace_no,
+    -- 63 bits, for the engine's integers have a sign
+    (hash(cohort, trace_id, span_id) >> 1)::BIGINT                    AS node_id,
+    (hash(cohort, trace_id) >> 1)::BIGINT                             AS trace_no,
+    CASE
+        WHEN parent_span_id <> span_id THEN (hash(cohort, trace_id, parent_span_id) >> 1)::BIGINT
+    END                                                               AS parent_key,
     -- Vercel's old spans append the caller's name to the operation.
     CASE
         WHEN lower(vendor_kind) LIKE 'ai.%' THEN lower(split_part(vendor_kind, ' ', 1))
@@ -41,17 +37,7 @@ SELECT
     attributes['faas.invoked_name']                                   AS invoked_function,
     lower(attributes['gen_ai.task.status'])                           AS task_status,
     attributes['pydantic_ai.tool.failure_stage']                      AS failure_stage,
-    lake.* EXCLUDE (
-        events, attributes, trace_state, scope_version, source_digest, source_record, content_hash,
-        quality,
-        dropped_attributes_count, dropped_events_count, dropped_links_count,
-        -- no rule asks for these, and a column of every span costs time
-        service_namespace, service_instance_id, boundary_name, user_id, total_tokens,
-        cache_write_tokens, reasoning_tokens, is_stream, input_message_count, cache_hit, message_id,
-        server_port, budget_ms, fallback, context_hash_in, context_hash_out, context_version,
-        context_store, context_hit, args_hash, input_hash, scopes_granted, scopes_required,
-        pilot_name, pilot_phase, fault_type, fault_target
-    ) REPLACE (
+    * REPLACE (
         lower(operation) AS operation,
         -- A number that OTLP may name one day says nothing to today's rules.
         CASE WHEN kind ~ '^-?[0-9]+$' THEN 'UNSPECIFIED' ELSE kind END AS kind,
@@ -68,8 +54,4 @@ SELECT
         lower(server_address) AS server_address,
         nullif(service_name, '') AS service_name
     )
-FROM lake
-INNER JOIN keys
-    ON keys.cohort = lake.cohort
-    AND keys.trace_id = lake.trace_id
-    AND keys.span_id = lake.span_id;
+FROM lake;

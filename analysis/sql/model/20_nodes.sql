@@ -1,126 +1,159 @@
--- nodes: one row a span, what it is, where it hangs and how it ended.
+-- nodes: one row a span, what it is, where it hangs and how it ended (BOUNDARIES.md, errors).
+--
+-- Soft outcomes (control_flow, retry_scheduled, incomplete, content_filter, truncated) have a class
+-- and are no error.
 
 CREATE OR REPLACE TABLE nodes AS
 WITH
 
--- a trace with one conversation gives it to all its spans
-conversations AS (
+signals AS (
     SELECT
-        trace_no,
-        CASE WHEN count(DISTINCT conversation_id) = 1 THEN min(conversation_id) END  AS conversation_id
+        spans.node_id,
+        spans.day,
+        spans.trace_id,
+        spans.span_id,
+        spans.service_version,
+        spans.host,
+        spans.name,
+        spans.fault_id,
+        spans.weight,
+        spans.status,
+        spans.status_message,
+        spans.error_type,
+        spans.exception_type,
+        spans.exception_message,
+        spans.error_code,
+        spans.db_status,
+        spans.http_status,
+        spans.http_method,
+        spans.db_system,
+        spans.celery_state,
+        spans.failure_stage,
+        rpc_code(spans.rpc_status)                                               AS rpc,
+        lower(spans.finish_reason)                                               AS finish,
+        -- Most spans say nothing of an error, and expressions over nothing are dear.
+        coalesce(spans.error_type, spans.exception_type, spans.status_message) IS NOT NULL AND regexp_matches(
+            concat_ws(' ', spans.error_type, spans.exception_type, spans.status_message),
+            'GraphInterrupt|NodeInterrupt|GraphBubbleUp|ParentCommand|GraphDrained|Command\(|CallDeferred'
+            || '|ApprovalRequired|StopIteration|StopAsyncIteration|GeneratorExit|\bWatchError'
+        )                                                                        AS is_control,
+        spans.error_type IS NOT NULL
+            OR upper(spans.log_level) IN ('ERROR', 'FATAL')
+            OR coalesce(TRY_CAST(spans.log_level AS DOUBLE), 0) >= 17
+            OR lower(spans.tool_status) IN ('error', 'failure', 'failed')
+            OR spans.task_status = 'failure'
+            OR spans.celery_state = 'FAILURE'                                    AS is_marked
     FROM spans
-    GROUP BY trace_no
+),
+
+judged AS (
+    SELECT
+        signals.* EXCLUDE (node_id),
+        tree.* EXCLUDE (
+            is_root, parent_kind, is_parent_browser, is_browser, has_links, call_hash, answer_hash, host_hash,
+            query_hash, operation, is_program
+        ),
+        CASE
+            WHEN is_control OR celery_state = 'RETRY' THEN false
+            WHEN status = 'OK' THEN false
+            WHEN status = 'ERROR' OR is_marked THEN true
+            WHEN finish IS NOT NULL AND regexp_matches(finish, '\berror\b') THEN true
+            WHEN kind = 'SERVER' THEN
+                coalesce(http_status >= 500, false)
+                OR coalesce(rpc IN (2, 4, 12, 13, 14, 15, -32603) OR rpc BETWEEN -32099 AND -32000, false)
+            WHEN kind = 'CLIENT' THEN coalesce(http_status >= 400, false) OR coalesce(rpc <> 0, false)
+            ELSE false
+        END  AS is_error
+    FROM signals
+    INNER JOIN tree
+        ON tree.node_id = signals.node_id
 )
 
 SELECT
-    spans.node_id,
-    tree.parent_id,
-    tree.parent_state,
-    tree.is_cyclic,
-    spans.cohort,
-    spans.day,
-    spans.trace_id,
-    spans.span_id,
-    spans.trace_no,
-    spans.service_name                                               AS service,
-    spans.service_version,
-    spans.host,
-    spans.name,
-    spans.kind,
-    spans.scope_name,
-    spans.start_ns,
-    spans.end_ns,
-    tree.type,
-    tree.rule,
-    CASE
-        WHEN is_transparent(tree.type) THEN 'transparent'
-        WHEN is_composite(tree.type) THEN 'composite'
-        ELSE 'leaf'
-    END                                                              AS role,
-    CASE
-        WHEN tree.type = 'agent' THEN coalesce(
-            plain_name(spans.agent_name),
-            CASE WHEN spans.vendor IN ('agent', 'workflow') THEN plain_name(spans.entity_name) END,
-            plain_name(spans.graph_node_id), plain_name(spans.executor_id), bare_name(spans.name)
-        )
-        WHEN tree.type = 'workflow' THEN coalesce(
-            CASE WHEN tree.rule <> 'D12' THEN plain_name(spans.workflow_name) END,
-            CASE WHEN spans.vendor IN ('agent', 'workflow') THEN plain_name(spans.entity_name) END,
-            plain_name(spans.agent_name), bare_name(spans.name)
-        )
-        WHEN tree.type IN ('tool', 'mcp_client', 'mcp_server') THEN coalesce(
-            plain_name(spans.tool_name),
-            CASE WHEN spans.vendor = 'tool' THEN plain_name(spans.entity_name) END,
-            uri_template(spans.mcp_resource_uri),
-            CASE WHEN tree.type = 'tool' THEN bare_name(spans.name) ELSE spans.mcp END
-        )
-        WHEN tree.type = 'handoff' THEN plain_name(coalesce(
-            spans.handoff_to,
-            regexp_extract(spans.tool_name, '^transfer_to_(.+)$', 1),
-            nullif(regexp_extract(spans.name, '(?i)handoff to (.+)$', 1), '')
-        ))
-        WHEN tree.type IN ('model', 'embedding', 'reranker') THEN
-            coalesce(provider_name(spans.provider), nullif(spans.host_provider, ''), '?') || '/'
-            || coalesce(nullif(spans.response_model, 'unknown'), nullif(spans.request_model, 'unknown'), '?')
-        WHEN tree.type IN ('retriever', 'guardrail', 'evaluator', 'memory') THEN coalesce(
-            plain_name(CASE tree.type
-                WHEN 'retriever' THEN spans.data_source_id
-                WHEN 'guardrail' THEN spans.guardrail_name
-                WHEN 'evaluator' THEN spans.evaluation_name
-                WHEN 'memory' THEN spans.memory_store
-            END),
-            plain_name(spans.entity_name),
-            bare_name(spans.name)
-        )
-    END                                                              AS label,
+    judged.node_id,
+    judged.parent_id,
+    judged.parent_state,
+    judged.is_cyclic,
+    judged.cohort,
+    judged.day,
+    judged.trace_id,
+    judged.span_id,
+    judged.trace_no,
+    judged.service,
+    judged.parent_service,
+    judged.service_version,
+    judged.host,
+    judged.name,
+    judged.kind,
+    judged.scope                                                     AS scope_name,
+    judged.start_ns,
+    judged.end_ns,
+    judged.type,
+    judged.rule,
+    judged.role,
+    CASE WHEN judged.type <> 'step' THEN judged.label END            AS label,
     -- A parent that was lost is a hole in the trace; a parent elsewhere is a client we cannot see.
     (
-        tree.parent_state IN ('root', 'remote')
-        OR (tree.parent_state = 'missing' AND spans.is_parent_remote IS NULL)
+        judged.parent_state IN ('root', 'remote')
+        OR (judged.parent_state = 'missing' AND judged.is_parent_remote IS NULL)
     )
-        AND NOT tree.is_cyclic
+        AND NOT judged.is_cyclic
         AND (
             (
-                tree.type IN ('http_server', 'rpc_server', 'ui')
+                judged.type IN ('http_server', 'rpc_server', 'ui')
                 AND lost.node_id IS NULL
-                AND NOT regexp_matches(
-                    coalesce(spans.http_route, spans.url_path, ''),
-                    '^/(health|ready|live)[^/]*(/|$)|^/metrics$|^/favicon\.ico$'
-                )
+                AND NOT judged.is_probe
             )
-            OR (tree.parent_state = 'root' AND tree.type IN ('agent', 'workflow'))
+            OR (judged.parent_state = 'root' AND judged.type IN ('agent', 'workflow'))
             OR (
-                tree.parent_state = 'root'
-                AND tree.type IN ('internal', 'step', 'prompt')
+                judged.parent_state = 'root'
+                AND judged.type IN ('internal', 'step', 'prompt')
                 AND working.root_id IS NOT NULL
             )
         )                                                            AS is_user_facing,
     lost.node_id IS NOT NULL                                         AS is_cut,
-    coalesce(conversations.conversation_id, tree.conversation_id)    AS conversation_id,
-    states.is_error,
-    states.error_class,
-    spans.fault_id,
-    tree.root_id,
-    tree.solid_id,
-    tree.composite_id,
-    tree.agent_id,
-    tree.depth,
-    tree.is_across,
-    spans.status,
-    spans.status_message,
-    spans.error_type,
-    spans.exception_type,
-    spans.exception_message,
-    spans.weight
-FROM spans
-INNER JOIN tree
-    ON tree.node_id = spans.node_id
-INNER JOIN states
-    ON states.node_id = spans.node_id
-INNER JOIN conversations
-    ON conversations.trace_no = spans.trace_no
+    judged.conversation_id,
+    judged.is_error,
+    CASE
+        WHEN is_control THEN 'control_flow'
+        WHEN celery_state = 'RETRY' THEN 'retry_scheduled'
+        WHEN is_error THEN coalesce(
+            CASE WHEN failure_stage = 'validation' THEN 'contract' END,
+            http_class(http_status),
+            rpc_class(rpc),
+            http_class(TRY_CAST(error_type AS INTEGER)),
+            rpc_class(TRY_CAST(error_type AS INTEGER)),
+            named_class(error_type),
+            named_class(exception_type),
+            named_class(db_status),
+            http_class(error_code),
+            named_class(status_message),
+            named_class(exception_message),
+            'unknown'
+        )
+        WHEN finish IS NOT NULL AND regexp_matches(finish, 'content[_-]?filter|safety') THEN 'content_filter'
+        WHEN finish IS NOT NULL AND regexp_matches(finish, 'length|max_tokens') THEN 'truncated'
+        -- A caller that was cancelled, or gave up, ends its span and says nothing.
+        WHEN status = 'UNSET' AND kind = 'CLIENT' AND type IN ('http_client', 'model')
+            AND http_method IS NOT NULL AND http_status IS NULL AND db_system IS NULL
+            AND exception_type IS NULL AND error_type IS NULL
+        THEN 'incomplete'
+    END                                                              AS error_class,
+    judged.fault_id,
+    judged.root_id,
+    judged.solid_id,
+    judged.composite_id,
+    judged.agent_id,
+    judged.depth,
+    judged.is_across,
+    judged.status,
+    judged.status_message,
+    judged.error_type,
+    judged.exception_type,
+    judged.exception_message,
+    judged.weight
+FROM judged
 LEFT JOIN working
-    ON working.root_id = spans.node_id
+    ON working.root_id = judged.node_id
 LEFT JOIN lost
-    ON lost.node_id = spans.node_id
-ORDER BY spans.node_id;
+    ON lost.node_id = judged.node_id;

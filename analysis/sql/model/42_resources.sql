@@ -1,4 +1,4 @@
--- resources: one row a span that says something, what it touches and how (BOUNDARIES.md, access).
+-- resources: one row a representative, what it touches and how (BOUNDARIES.md, access).
 --
 -- `resource` is the name shown, `touched` one entry a table, `topic` the words that hint at sensitivity.
 
@@ -11,9 +11,38 @@ read_spans AS (
         nodes.type,
         nodes.label,
         nodes.service,
-        spans.* EXCLUDE (node_id, cohort, day, trace_id, span_id, trace_no, name, kind, service_name),
-        nodes.name,
-        nodes.kind,
+        spans.db_system,
+        spans.server_address,
+        spans.network_peer,
+        spans.peer_service,
+        spans.db_namespace,
+        spans.db_operation,
+        spans.db_rows,
+        spans.query_text,
+        spans.query_summary,
+        spans.name,
+        spans.kind,
+        spans.http_method,
+        spans.http_route,
+        spans.url_path,
+        spans.graphql_operation,
+        spans.destination,
+        spans.message_system,
+        spans.message_verb,
+        spans.celery_task,
+        spans.rpc_system,
+        spans.rpc_service,
+        spans.rpc_method,
+        spans.mcp,
+        spans.mcp_server,
+        spans.mcp_resource_uri,
+        spans.bucket,
+        spans.faas_name,
+        spans.operation,
+        spans.memory_record_count,
+        spans.resource_name,
+        spans.resource_access,
+        spans.resource_sensitivity,
         statements.statement,
         CASE WHEN spans.db_system = 'aws.dynamodb' THEN 'dynamodb' ELSE spans.db_system END  AS system,
         coalesce(spans.server_address, spans.network_peer)                                   AS peer,
@@ -27,14 +56,14 @@ read_spans AS (
                 nullif(regexp_extract(split_part(spans.name, ' ', 1), '([A-Za-z_]+)$', 1), '')
             )
         END                                                                                  AS verb
-    FROM nodes
-    INNER JOIN spans
-        ON spans.node_id = nodes.node_id
+    FROM spans
+    INNER JOIN nodes
+        ON nodes.node_id = spans.node_id
+    SEMI JOIN candidates
+        ON candidates.node_id = spans.node_id
     LEFT JOIN statements
         ON statements.query_text = spans.query_text
     WHERE nodes.role <> 'transparent'
-        OR nodes.type IN ('step', 'internal')
-            AND spans.resource_name IS NOT NULL
 ),
 
 families AS (

@@ -70,5 +70,4 @@ SELECT
     tenant,
     told_turn,
     is_conversing
-FROM opened
-ORDER BY request_id;
+FROM opened;

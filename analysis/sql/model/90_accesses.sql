@@ -11,6 +11,7 @@ touches AS (
         calls.cohort,
         calls.day,
         calls.trace_id,
+        calls.trace_no,
         calls.span_id,
         coalesce(calls.owner_agent, calls.owner_service, '?')  AS agent,
         calls.caller,
@@ -100,6 +101,7 @@ SELECT
     cohort,
     day,
     trace_id,
+    trace_no,
     span_id,
     agent,
     caller,
@@ -113,7 +115,4 @@ SELECT
     coalesce(declared_sensitivity, tags, [])                   AS sensitivity,
     declared_sensitivity IS NULL AND len(coalesce(tags, [])) > 0  AS is_sensitivity_inferred,
     pilot_variant
-FROM hinted
-ORDER BY
-    call_id,
-    resource;
+FROM hinted;

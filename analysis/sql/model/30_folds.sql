@@ -1,83 +1,76 @@
--- groups: one row a span, the handoff it is a part of (BOUNDARIES.md, folding).
+-- folds: one row a span, and the span that already says the same, if there is one (BOUNDARIES.md, folding).
 --
--- A fold is an edge from a span to the one that already says the same; the end of the edges is the
--- representative. Edges follow parents and links from consumer to producer, so they form no circle.
+-- Where such edges end is the representative. They follow parents, and links from consumer to producer.
 
 CREATE OR REPLACE TEMP TABLE pairs AS
 WITH
 
-sent AS (
-    SELECT
-        nodes.node_id,
-        nodes.cohort,
-        nodes.trace_id,
-        nodes.span_id
-    FROM nodes
-    WHERE type = 'queue_producer'
-),
-
 taken AS (
     SELECT
-        nodes.node_id,
-        nodes.solid_id,
-        nodes.cohort
-    FROM nodes
+        node_id,
+        solid_id,
+        cohort,
+        has_links
+    FROM tree
     WHERE type = 'queue_consumer'
         OR (type = 'agent' AND kind = 'CONSUMER')
 ),
 
 linked AS (
     SELECT
-        spans.node_id,
-        spans.cohort,
-        unnest(spans.links)  AS link
-    FROM spans
-    SEMI JOIN taken
-        ON taken.node_id = spans.node_id
-    WHERE len(spans.links) > 0
+        node_id,
+        (hash(cohort, link.trace_id, link.span_id) >> 1)::BIGINT  AS producer_id
+    FROM (
+        SELECT
+            spans.node_id,
+            spans.cohort,
+            unnest(spans.links)  AS link
+        FROM spans
+        SEMI JOIN taken
+            ON taken.node_id = spans.node_id
+            AND taken.has_links
+    )
 )
 
 -- which consumer took which producer's message: by parent, else by link, in any trace
 SELECT
     sent.node_id   AS producer_id,
-    taken.node_id  AS consumer_id
+    taken.node_id  AS consumer_id,
+    sent.start_ns  AS sent_ns
 FROM taken
-INNER JOIN sent
+INNER JOIN tree AS sent
     ON sent.node_id = taken.solid_id
+    AND sent.type = 'queue_producer'
 UNION
 SELECT
     sent.node_id,
-    linked.node_id
+    linked.node_id,
+    sent.start_ns
 FROM linked
-INNER JOIN sent
-    ON sent.cohort = linked.cohort
-    AND sent.trace_id = linked.link.trace_id
-    AND sent.span_id = linked.link.span_id;
+INNER JOIN tree AS sent
+    ON sent.node_id = linked.producer_id
+    AND sent.type = 'queue_producer';
 
-CREATE OR REPLACE TEMP TABLE folds AS
+CREATE OR REPLACE TEMP TABLE edges AS
 WITH
 
 -- a span beside the nearest one above it that says something
 layers AS (
     SELECT
-        inner_node.node_id,
-        outer_node.node_id                             AS outer_id,
-        inner_node.type,
-        outer_node.type                                AS outer_type,
-        inner_node.start_ns,
-        inner_node.end_ns,
-        inner_node.label IS NOT DISTINCT FROM outer_node.label AND inner_node.label IS NOT NULL AS has_same_label,
-        inner_span.tool_call_id = outer_span.tool_call_id          AS has_same_call,
-        inner_span.response_id <> outer_span.response_id           AS is_other_response,
-        coalesce(inner_span.server_address, '')                    AS host
-    FROM nodes AS inner_node
-    INNER JOIN nodes AS outer_node
-        ON outer_node.node_id = inner_node.solid_id
-    INNER JOIN spans AS inner_span
-        ON inner_span.node_id = inner_node.node_id
-    INNER JOIN spans AS outer_span
-        ON outer_span.node_id = outer_node.node_id
-    WHERE inner_node.role <> 'transparent'
+        lower.node_id,
+        upper.node_id                                  AS outer_id,
+        lower.type,
+        upper.type                                     AS outer_type,
+        lower.start_ns,
+        lower.end_ns,
+        lower.label = upper.label                      AS has_same_label,
+        lower.call_hash = upper.call_hash              AS has_same_call,
+        lower.answer_hash <> upper.answer_hash         AS is_other_response,
+        lower.host_hash                                AS host
+    FROM tree AS lower
+    INNER JOIN tree AS upper
+        ON upper.node_id = lower.solid_id
+    WHERE lower.role <> 'transparent'
 ),
 
 ruled AS (
@@ -92,8 +85,8 @@ ruled AS (
                 )
                 AND is_other_response IS NOT TRUE
             THEN 'layer'
-            WHEN type = 'tool' AND outer_type = 'tool' AND (has_same_label OR has_same_call IS TRUE) THEN 'layer'
-            WHEN type IN ('agent', 'workflow') AND outer_type IN ('agent', 'workflow') AND has_same_label THEN 'layer'
+            WHEN type = 'tool' AND outer_type = 'tool' AND (has_same_label IS TRUE OR has_same_call IS TRUE) THEN 'layer'
+            WHEN type IN ('agent', 'workflow') AND outer_type IN ('agent', 'workflow') AND has_same_label IS TRUE THEN 'layer'
             WHEN type = 'mcp_server' AND outer_type IN ('mcp_client', 'mcp_server') THEN 'server'
             WHEN type = 'mcp_client' AND outer_type = 'tool' THEN 'layer'
             -- What an MCP server or a consumer calls is its own handoff: only what carries a call folds.
@@ -144,35 +137,33 @@ repeated AS (
 -- an ORM and its driver tell the same query as siblings (F7)
 queries AS (
     SELECT
-        nodes.node_id,
-        nodes.parent_id,
-        nodes.start_ns,
-        nodes.end_ns,
-        nodes.scope_name,
-        spans.query_text
-    FROM nodes
-    INNER JOIN spans
-        ON spans.node_id = nodes.node_id
-    WHERE nodes.type = 'db'
-        AND nodes.parent_id IS NOT NULL
-        AND spans.query_text IS NOT NULL
-    WINDOW alike AS (PARTITION BY nodes.parent_id, spans.query_text)
-    QUALIFY min(nodes.scope_name) OVER alike <> max(nodes.scope_name) OVER alike
+        node_id,
+        parent_id,
+        start_ns,
+        end_ns,
+        scope,
+        query_hash
+    FROM tree
+    WHERE type = 'db'
+        AND parent_id IS NOT NULL
+        AND query_hash IS NOT NULL
+    WINDOW alike AS (PARTITION BY parent_id, query_hash)
+    QUALIFY min(scope) OVER alike <> max(scope) OVER alike
 ),
 
 twins AS (
     SELECT
         inner_query.node_id,
-        min(outer_query.node_id)  AS outer_id
+        min_by(outer_query.node_id, (outer_query.start_ns, outer_query.node_id))  AS outer_id
     FROM queries AS inner_query
     INNER JOIN queries AS outer_query
         ON outer_query.parent_id = inner_query.parent_id
-        AND outer_query.query_text = inner_query.query_text
-        AND outer_query.scope_name <> inner_query.scope_name
+        AND outer_query.query_hash = inner_query.query_hash
+        AND outer_query.scope <> inner_query.scope
         AND outer_query.start_ns - 1000000 <= inner_query.start_ns
         AND outer_query.end_ns + 1000000 >= inner_query.end_ns
-        AND (outer_query.end_ns - outer_query.start_ns, -outer_query.node_id)
-            > (inner_query.end_ns - inner_query.start_ns, -inner_query.node_id)
+        AND (outer_query.end_ns - outer_query.start_ns, -outer_query.start_ns, -outer_query.node_id)
+            > (inner_query.end_ns - inner_query.start_ns, -inner_query.start_ns, -inner_query.node_id)
     GROUP BY inner_query.node_id
 )
 
@@ -191,7 +182,7 @@ ANTI JOIN pairs
 UNION ALL
 SELECT
     consumer_id,
-    min(producer_id),
+    min_by(producer_id, (sent_ns, producer_id)),
     'consumer'
 FROM pairs
 GROUP BY consumer_id
@@ -204,41 +195,16 @@ FROM twins
 ANTI JOIN spaced
     ON spaced.node_id = twins.node_id;
 
--- `unit_id` is the part of the group on one side of a queue: what fails there fails alone.
-CREATE OR REPLACE TABLE groups AS
-WITH RECURSIVE walk AS (
-    SELECT
-        nodes.node_id,
-        nodes.node_id     AS group_id,
-        nodes.node_id     AS unit_id,
-        'representative'  AS part,
-        NULL::BIGINT      AS outer_id
-    FROM nodes
-    ANTI JOIN folds
-        ON folds.node_id = nodes.node_id
-
-    UNION ALL
-
-    SELECT
-        folds.node_id,
-        walk.group_id,
-        CASE WHEN folds.part = 'consumer' THEN folds.node_id ELSE walk.unit_id END,
-        folds.part,
-        folds.outer_id
-    FROM walk
-    INNER JOIN folds
-        ON folds.outer_id = walk.node_id
-)
-
+CREATE OR REPLACE TEMP TABLE folds AS
 SELECT
-    walk.node_id,
-    nodes.cohort,
-    nodes.trace_id,
-    walk.group_id,
-    walk.part,
-    walk.unit_id,
-    walk.outer_id
-FROM walk
-INNER JOIN nodes
-    ON nodes.node_id = walk.node_id
-ORDER BY walk.node_id;
+    tree.rowid                               AS place,
+    outer_span.rowid                         AS outer_place,
+    tree.node_id,
+    edges.outer_id,
+    coalesce(edges.part, 'representative')   AS part,
+    coalesce(edges.part = 'consumer', false) AS is_taking
+FROM tree
+LEFT JOIN edges
+    ON edges.node_id = tree.node_id
+LEFT JOIN tree AS outer_span
+    ON outer_span.node_id = edges.outer_id;

@@ -1,14 +1,72 @@
--- types: one row a span, what its own attributes say it is (BOUNDARIES.md, types D0 to D11).
+-- shapes: one row a span, what its own attributes say it is, and no more than walks and folds need to know
+-- (BOUNDARIES.md, types D0 to D11).
 --
 -- `decision` is the rule and the type; the first rule that matches wins. D12 and D13 need the tree.
+-- What is only ever held against another span's (a call's id, an answer's, a host, a query) is kept as a hash.
 
-CREATE OR REPLACE TEMP TABLE types AS
+CREATE OR REPLACE TEMP TABLE shapes AS
 WITH
 
 -- what one name says, before it is known which name counts
 evidence AS (
     SELECT
-        *,
+        node_id,
+        trace_no,
+        parent_key,
+        cohort,
+        parent_span_id,
+        name,
+        kind,
+        service_name,
+        scope_name,
+        is_parent_remote,
+        sdk_language,
+        links,
+        start_ns,
+        end_ns,
+        conversation_id,
+        node_type,
+        asgi_event,
+        operation,
+        vendor,
+        handoff_to,
+        tool_name,
+        tool_call_id,
+        mcp,
+        mcp_resource_uri,
+        a2a_method,
+        agent_name,
+        agent_id,
+        entity_name,
+        graph_node_id,
+        executor_id,
+        workflow_name,
+        workflow_id,
+        provider,
+        host_provider,
+        request_model,
+        response_model,
+        response_id,
+        request_type,
+        data_source_id,
+        guardrail_name,
+        evaluation_name,
+        memory_store,
+        message_verb,
+        db_system,
+        query_text,
+        bucket,
+        rpc_system,
+        rpc_service,
+        rpc_method,
+        invoked_function,
+        faas_trigger,
+        http_method,
+        http_route,
+        url_path,
+        graphql_operation,
+        server_address,
+        user_agent,
         CASE
             WHEN operation IN (
                 'chat', 'text_completion', 'generate_content', 'completion', 'completions',
@@ -56,7 +114,7 @@ evidence AS (
 
 decided AS (
     SELECT
-        node_id,
+        *,
         CASE
             WHEN node_type IS NOT NULL THEN 'D0 ' || lower(node_type)
 
@@ -155,10 +213,88 @@ decided AS (
             ELSE 'D11 internal'
         END AS decision
     FROM evidence
+),
+
+typed AS (
+    SELECT
+        * EXCLUDE (decision),
+        split_part(decision, ' ', 1)  AS rule,
+        split_part(decision, ' ', 2)  AS type
+    FROM decided
 )
 
 SELECT
     node_id,
-    split_part(decision, ' ', 1)  AS rule,
-    split_part(decision, ' ', 2)  AS type
-FROM decided;
+    trace_no,
+    parent_key,
+    parent_span_id IS NULL                          AS is_root,
+    cohort,
+    rule,
+    type,
+    CASE
+        WHEN type = 'agent' THEN coalesce(
+            plain_name(agent_name),
+            CASE WHEN vendor IN ('agent', 'workflow') THEN plain_name(entity_name) END,
+            plain_name(graph_node_id), plain_name(executor_id), bare_name(name)
+        )
+        WHEN type IN ('workflow', 'step') THEN coalesce(
+            -- A step may prove to be a whole run (D12), whose name is its own.
+            CASE WHEN type = 'workflow' THEN plain_name(workflow_name) END,
+            CASE WHEN vendor IN ('agent', 'workflow') THEN plain_name(entity_name) END,
+            plain_name(agent_name), bare_name(name)
+        )
+        WHEN type IN ('tool', 'mcp_client', 'mcp_server') THEN coalesce(
+            plain_name(tool_name),
+            CASE WHEN vendor = 'tool' THEN plain_name(entity_name) END,
+            uri_template(mcp_resource_uri),
+            CASE WHEN type = 'tool' THEN bare_name(name) ELSE mcp END
+        )
+        WHEN type = 'handoff' THEN plain_name(coalesce(
+            handoff_to,
+            regexp_extract(tool_name, '^transfer_to_(.+)$', 1),
+            nullif(regexp_extract(name, '(?i)handoff to (.+)$', 1), '')
+        ))
+        WHEN type IN ('model', 'embedding', 'reranker') THEN
+            coalesce(provider_name(provider), nullif(host_provider, ''), '?') || '/'
+            || coalesce(nullif(response_model, 'unknown'), nullif(request_model, 'unknown'), '?')
+        WHEN type IN ('retriever', 'guardrail', 'evaluator', 'memory') THEN coalesce(
+            plain_name(CASE type
+                WHEN 'retriever' THEN data_source_id
+                WHEN 'guardrail' THEN guardrail_name
+                WHEN 'evaluator' THEN evaluation_name
+                WHEN 'memory' THEN memory_store
+            END),
+            plain_name(entity_name),
+            bare_name(name)
+        )
+    END  AS label,
+    kind,
+    service_name                                    AS service,
+    scope_name                                      AS scope,
+    is_parent_remote,
+    lower(sdk_language) = 'webjs'                   AS is_browser,
+    coalesce(len(links) > 0, false)                 AS has_links,
+    start_ns,
+    end_ns,
+    conversation_id,
+    CASE WHEN type = 'tool' AND tool_call_id IS NOT NULL THEN hash(tool_call_id) END  AS call_hash,
+    CASE WHEN response_id IS NOT NULL THEN hash(response_id) END                      AS answer_hash,
+    CASE WHEN type IN ('http_client', 'rpc_client') THEN hash(server_address) END     AS host_hash,
+    CASE WHEN type = 'db' AND query_text IS NOT NULL THEN hash(query_text) END        AS query_hash,
+    CASE
+        WHEN type IN ('http_server', 'rpc_server', 'mcp_server', 'queue_consumer', 'internal')
+        THEN operation_name(type, http_method, http_route, url_path, name)
+    END                                             AS operation,
+    -- A program's library, not a browser or a person's tool.
+    type IN ('http_server', 'rpc_server', 'mcp_server', 'queue_consumer') AND user_agent IS NOT NULL
+        AND regexp_matches(
+            user_agent,
+            '(?i)^(python-httpx|python-requests|aiohttp|python/|okhttp|axios|node-fetch'
+            || '|go-http-client|grpc-|openai/|[a-z]+-ai/)'
+        )                                           AS is_program,
+    type IN ('http_server', 'rpc_server', 'ui', 'internal')
+        AND regexp_matches(
+            coalesce(http_route, url_path, ''),
+            '^/(health|ready|live)[^/]*(/|$)|^/metrics$|^/favicon\.ico$'
+        )                                           AS is_probe
+FROM typed;

@@ -1,0 +1,96 @@
+-- members: one row a span that says something, in the group it is a part of; candidates: the groups that may be calls.
+
+CREATE OR REPLACE TEMP MACRO is_model(type) AS
+    type IN ('model', 'embedding', 'reranker');
+
+CREATE OR REPLACE TEMP MACRO is_server(type) AS
+    type IN ('http_server', 'rpc_server', 'mcp_server', 'queue_consumer');
+
+CREATE OR REPLACE TEMP TABLE members AS
+WITH
+
+sizes AS (
+    SELECT
+        groups.group_id,
+        count(DISTINCT nodes.service) > 1  AS has_services
+    FROM groups
+    INNER JOIN nodes
+        ON nodes.node_id = groups.node_id
+    WHERE nodes.role <> 'transparent'
+        AND groups.group_id IN (SELECT group_id FROM groups WHERE part <> 'representative')
+    GROUP BY groups.group_id
+)
+
+SELECT
+    groups.group_id,
+    groups.part,
+    groups.outer_id,
+    sizes.group_id IS NULL                      AS is_alone,
+    coalesce(sizes.has_services, false)         AS has_services,
+    -- outermost first, then earliest, and one whole number: comparing rows costs ten times as much
+    CASE
+        WHEN sizes.group_id IS NOT NULL
+        THEN least(nodes.depth, 65535)::HUGEINT * 1298074214633706907132624082305024
+            + nodes.start_ns::HUGEINT * 562949953421312 + (nodes.node_id >> 14)
+    END                                         AS place,
+    nodes.node_id,
+    nodes.type,
+    nodes.kind,
+    nodes.service,
+    nodes.label,
+    nodes.start_ns,
+    nodes.end_ns,
+    nodes.is_error,
+    nodes.fault_id
+FROM groups
+INNER JOIN nodes
+    ON nodes.node_id = groups.node_id
+LEFT JOIN sizes
+    ON sizes.group_id = groups.group_id
+WHERE nodes.role <> 'transparent';
+
+-- a handoff marker and the agent it led to: the first later agent of that name in the trace
+CREATE OR REPLACE TEMP TABLE handed AS
+SELECT
+    marker.node_id                             AS marker_id,
+    marker.agent_id                            AS owner_id,
+    min_by(agent.node_id, (agent.start_ns, agent.node_id))  AS agent_id
+FROM nodes AS marker
+INNER JOIN nodes AS agent
+    ON agent.trace_no = marker.trace_no
+    AND agent.type = 'agent'
+    AND agent.start_ns >= marker.start_ns
+    AND (
+        marker.label IS NULL
+        OR replace(lower(agent.label), ' ', '_') = replace(lower(marker.label), ' ', '_')
+    )
+    AND agent.node_id <> coalesce(marker.agent_id, -1)
+WHERE marker.type = 'handoff'
+GROUP BY ALL;
+
+CREATE OR REPLACE TEMP TABLE candidates AS
+SELECT members.node_id
+FROM members
+INNER JOIN nodes
+    ON nodes.node_id = members.node_id
+ANTI JOIN handed
+    ON handed.marker_id = members.node_id
+WHERE members.part = 'representative'
+    AND members.type <> 'mcp_control'
+    AND (
+        members.kind IN ('CLIENT', 'PRODUCER')
+        OR nodes.is_across
+        OR members.has_services
+        OR members.type IN (
+            'model', 'embedding', 'reranker', 'retriever', 'tool', 'mcp_client', 'agent',
+            'workflow', 'guardrail', 'evaluator', 'memory', 'handoff'
+        )
+        OR members.kind IN ('INTERNAL', 'UNSPECIFIED')
+        AND members.type IN ('db', 'cache', 'object_store', 'faas_client', 'queue_producer', 'queue_poll')
+    )
+    -- An entry nobody is seen to call is no boundary.
+    AND NOT (
+        nodes.parent_id IS NULL
+        AND members.kind <> 'PRODUCER'
+        AND (is_server(members.type) OR members.type IN ('ui', 'agent', 'workflow'))
+    );

@@ -1,0 +1,106 @@
+-- parts: one row a group that may be a call, what its members say together (BOUNDARIES.md, folding).
+--
+-- The outermost names it, the innermost model counts, and tokens are never added. Most groups are one span.
+
+CREATE OR REPLACE TEMP TABLE parts AS
+WITH
+
+said AS (
+    SELECT
+        members.group_id,
+        members.is_alone,
+        members.place,
+        spans.cohort,
+        members.type IN ('mcp_client', 'mcp_server')                        AS has_mcp,
+        members.type = 'agent' AND members.part = 'consumer'                AS has_agent_consumer,
+        CASE WHEN members.part = 'consumer' AND members.type = 'agent' THEN members.label END  AS consumer_agent,
+        CASE
+            WHEN is_model(members.type) AND members.label NOT LIKE '?/%'
+            THEN split_part(members.label, '/', 1)
+        END                                                                 AS provider,
+        -- OpenInference has one key for both: a call that failed wrote there whom it asked.
+        CASE
+            WHEN is_model(members.type)
+                AND spans.response_model <> 'unknown'
+                AND (NOT members.is_error OR spans.response_model <> spans.request_model)
+            THEN spans.response_model
+        END                                                                 AS response_model,
+        CASE
+            WHEN is_model(members.type)
+                AND (spans.request_model <> 'unknown' OR members.is_error AND spans.response_model <> 'unknown')
+            THEN coalesce(nullif(spans.request_model, 'unknown'), spans.response_model)
+        END                                                                 AS request_model,
+        CASE WHEN is_model(members.type) THEN spans.input_tokens END        AS input_tokens,
+        CASE WHEN is_model(members.type) THEN spans.output_tokens END       AS output_tokens,
+        CASE WHEN is_model(members.type) THEN spans.cache_read_tokens END   AS cache_read_tokens,
+        CASE WHEN is_model(members.type) THEN spans.cache_write_tokens END  AS cache_write_tokens,
+        CASE WHEN is_model(members.type) THEN spans.reasoning_tokens END    AS reasoning_tokens,
+        spans.cost_usd,
+        spans.first_chunk_ms,
+        CASE
+            WHEN members.type IN ('tool', 'mcp_client', 'mcp_server') AND spans.tool_name IS NOT NULL
+            THEN members.label
+        END                                                                 AS tool_name,
+        CASE WHEN spans.mcp_resource_uri IS NOT NULL THEN uri_template(spans.mcp_resource_uri) END  AS mcp_uri,
+        spans.mcp_server                                                    AS told_server,
+        CASE WHEN members.type = 'mcp_server' THEN members.service END      AS serving_service,
+        CASE WHEN members.type IN ('mcp_client', 'http_client') THEN spans.server_address END       AS server_host,
+        CASE WHEN members.part IN ('server', 'consumer') THEN members.service END                   AS callee_service,
+        CASE
+            WHEN members.type = 'http_server' THEN coalesce(spans.http_route, path_template(spans.url_path))
+        END                                                                 AS server_route,
+        CASE WHEN NOT members.type LIKE 'queue%' THEN spans.retry_count END AS retry_count,
+        members.fault_id,
+        spans.pilot_variant,
+        spans.message_sender                                                AS sender,
+        spans.timeout_ms,
+        spans.idempotency_key IS NOT NULL                                   AS has_idempotency_key,
+        CASE WHEN members.part = 'representative' THEN spans.environment END           AS environment,
+        CASE WHEN members.part = 'representative' THEN spans.graph_node_parent_id END  AS graph_node_parent_id,
+        CASE WHEN members.part = 'representative' THEN spans.handoff_from END          AS handoff_from
+    FROM spans
+    INNER JOIN members
+        ON members.node_id = spans.node_id
+    SEMI JOIN candidates
+        ON candidates.node_id = members.group_id
+)
+
+SELECT * EXCLUDE (is_alone, place)
+FROM said
+WHERE is_alone
+UNION ALL BY NAME
+SELECT
+    group_id,
+    min(cohort)                          AS cohort,
+    bool_or(has_mcp)                     AS has_mcp,
+    bool_or(has_agent_consumer)          AS has_agent_consumer,
+    arg_min(consumer_agent, place)       AS consumer_agent,
+    arg_max(provider, place)             AS provider,
+    arg_max(response_model, place)       AS response_model,
+    arg_max(request_model, place)        AS request_model,
+    max(input_tokens)                    AS input_tokens,
+    max(output_tokens)                   AS output_tokens,
+    max(cache_read_tokens)               AS cache_read_tokens,
+    max(cache_write_tokens)              AS cache_write_tokens,
+    max(reasoning_tokens)                AS reasoning_tokens,
+    max(cost_usd)                        AS cost_usd,
+    min(first_chunk_ms)                  AS first_chunk_ms,
+    arg_min(tool_name, place)            AS tool_name,
+    min(mcp_uri)                         AS mcp_uri,
+    min(told_server)                     AS told_server,
+    min(serving_service)                 AS serving_service,
+    min(server_host)                     AS server_host,
+    arg_max(callee_service, place)       AS callee_service,
+    min(server_route)                    AS server_route,
+    max(retry_count)                     AS retry_count,
+    min(fault_id)                        AS fault_id,
+    min(pilot_variant)                   AS pilot_variant,
+    min(sender)                          AS sender,
+    min(timeout_ms)                      AS timeout_ms,
+    bool_or(has_idempotency_key)         AS has_idempotency_key,
+    min(environment)                     AS environment,
+    min(graph_node_parent_id)            AS graph_node_parent_id,
+    min(handoff_from)                    AS handoff_from
+FROM said
+WHERE NOT is_alone
+GROUP BY group_id;

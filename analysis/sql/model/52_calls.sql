@@ -1,0 +1,248 @@
+-- calls: one row a boundary instance, one handoff from a caller to a callee (BOUNDARIES.md, calls).
+
+-- who speaks, when this span calls
+CREATE OR REPLACE TEMP TABLE speakers AS
+SELECT
+    node_id,
+    trace_no,
+    start_ns,
+    type,
+    label,
+    CASE
+        WHEN type IN ('agent', 'workflow') THEN 'agent:' || coalesce(label, '?')
+        WHEN type = 'tool' THEN 'tool:' || coalesce(label, '?')
+        WHEN type IN ('retriever', 'guardrail', 'evaluator', 'memory')
+        THEN CASE type WHEN 'retriever' THEN 'retrieval' ELSE type END || ':' || coalesce(label, '?')
+        ELSE 'service:' || coalesce(service, '?')
+    END  AS speaker
+FROM nodes
+WHERE role = 'composite';
+
+-- which model was asked, and which answered, per trace: a call that failed names none that answered
+CREATE OR REPLACE TABLE answers AS
+SELECT DISTINCT
+    candidates.trace_no,
+    parts.cohort,
+    parts.provider,
+    parts.request_model,
+    parts.response_model
+FROM parts
+INNER JOIN nodes AS candidates
+    ON candidates.node_id = parts.group_id
+WHERE parts.request_model IS NOT NULL;
+
+CREATE OR REPLACE TABLE calls AS
+WITH
+
+-- a model asked for by one name that always answers by one other
+answering AS (
+    SELECT
+        cohort,
+        provider,
+        request_model,
+        min(response_model)  AS response_model
+    FROM answers
+    WHERE response_model IS NOT NULL
+    GROUP BY
+        cohort,
+        provider,
+        request_model
+    HAVING min(response_model) = max(response_model)
+),
+
+variants AS (
+    SELECT
+        trace_no,
+        min(pilot_variant)  AS pilot_variant
+    FROM spans
+    WHERE pilot_variant IS NOT NULL
+    GROUP BY trace_no
+),
+
+crossings AS (
+    SELECT
+        nodes.*,
+        parts.* EXCLUDE (group_id, cohort, fault_id, pilot_variant, response_model, request_model),
+        -- A call that failed names no model that answered: it goes with those that were answered.
+        coalesce(parts.response_model, answering.response_model, parts.request_model)  AS model,
+        parts.fault_id                                                              AS group_fault_id,
+        coalesce(parts.pilot_variant, variants.pilot_variant)                       AS pilot_variant,
+        times.server_ms,
+        -- Half of the handoff lies on either side of the server: the rest of its offset is its clock's.
+        CASE
+            WHEN times.servers = 1
+                AND times.server_end_ns - times.server_start_ns <= nodes.end_ns - nodes.start_ns
+                AND (times.server_start_ns < nodes.start_ns - 2000000 OR times.server_end_ns > nodes.end_ns + 2000000)
+            THEN ((nodes.start_ns + nodes.end_ns) / 2 - (times.server_start_ns + times.server_end_ns) / 2) / 1e6
+        END                                                                         AS skew_ms,
+        times.attempts,
+        times.first_attempt_ms,
+        times.last_attempt_ms,
+        times.queue_ms,
+        coalesce(times.is_taken, false)                                             AS is_taken,
+        resources.resource,
+        resources.access,
+        CASE
+            WHEN is_model(nodes.type) THEN 'model'
+            WHEN nodes.type IN ('mcp_client', 'mcp_server') OR (nodes.type = 'tool' AND parts.has_mcp) THEN 'mcp'
+            WHEN nodes.type = 'tool' THEN 'tool'
+            WHEN nodes.type IN ('agent', 'workflow', 'handoff') OR parts.has_agent_consumer THEN 'agent'
+            WHEN nodes.type = 'retriever' THEN 'retrieval'
+            WHEN nodes.type IN ('memory', 'guardrail', 'evaluator') THEN nodes.type
+            WHEN nodes.type = 'db' THEN 'database'
+            WHEN nodes.type = 'cache' THEN 'cache'
+            WHEN nodes.type = 'object_store' THEN 'storage'
+            WHEN nodes.type LIKE 'queue%' THEN 'queue'
+            WHEN nodes.type IN ('http_client', 'http_server', 'rpc_client', 'rpc_server', 'faas_client') THEN 'service'
+        END                                                                         AS boundary_kind,
+        -- a span may name its caller itself; the tree says it otherwise
+        CASE
+            WHEN nodes.type IN ('agent', 'workflow', 'handoff') OR parts.has_agent_consumer
+            THEN plain_name(coalesce(
+                CASE WHEN parts.graph_node_parent_id <> nodes.label THEN parts.graph_node_parent_id END,
+                parts.handoff_from,
+                parts.sender,
+                owner.label
+            ))
+        END                                                                         AS named_caller
+    FROM nodes
+    INNER JOIN parts
+        ON parts.group_id = nodes.node_id
+    INNER JOIN resources
+        ON resources.node_id = nodes.node_id
+    LEFT JOIN answering
+        ON answering.cohort = parts.cohort
+        AND answering.provider IS NOT DISTINCT FROM parts.provider
+        AND answering.request_model = parts.request_model
+    LEFT JOIN times
+        ON times.group_id = nodes.node_id
+    LEFT JOIN variants
+        ON variants.trace_no = nodes.trace_no
+    LEFT JOIN handed
+        ON handed.agent_id = nodes.node_id
+    LEFT JOIN speakers AS owner
+        ON owner.node_id = handed.owner_id
+),
+
+placed_callers AS (
+    SELECT
+        crossings.node_id,
+        max_by(speakers.node_id, (speakers.start_ns, speakers.node_id))  AS caller_id
+    FROM crossings
+    INNER JOIN speakers
+        ON speakers.trace_no = crossings.trace_no
+        AND speakers.type IN ('agent', 'workflow')
+        AND speakers.label = crossings.named_caller
+        AND speakers.start_ns <= crossings.start_ns
+        AND speakers.node_id <> crossings.node_id
+    WHERE crossings.named_caller IS NOT NULL
+    GROUP BY crossings.node_id
+),
+
+named AS (
+    SELECT
+        crossings.*,
+        coalesce(
+            placed_callers.caller_id,
+            CASE WHEN crossings.named_caller IS NULL THEN crossings.composite_id END
+        )                                                                                AS caller_id,
+        CASE
+            WHEN is_server(crossings.type) AND crossings.parent_id IS NOT NULL THEN crossings.parent_service
+            ELSE crossings.service
+        END                                                                              AS owner_service,
+        CASE
+            WHEN crossings.named_caller IS NOT NULL THEN 'agent:' || crossings.named_caller
+            ELSE speakers.speaker
+        END                                                                              AS speaker,
+        CASE
+            WHEN speakers.type = 'ui' AND crossings.boundary_kind = 'service' THEN 'ui'
+            ELSE crossings.boundary_kind
+        END                                                                              AS final_kind,
+        coalesce(crossings.named_caller, agent.label)                                    AS owner_agent,
+        CASE
+            WHEN crossings.boundary_kind = 'model' THEN
+                'model:' || coalesce(crossings.provider, '?') || '/' || coalesce(crossings.model, '?')
+            WHEN crossings.boundary_kind = 'mcp' THEN
+                'mcp:' || coalesce(
+                    crossings.mcp_uri,
+                    coalesce(crossings.told_server, crossings.serving_service, crossings.server_host, '?')
+                    || '/' || coalesce(crossings.tool_name, crossings.label, '?')
+                )
+            WHEN crossings.has_agent_consumer THEN 'agent:' || coalesce(crossings.consumer_agent, '?')
+            WHEN crossings.type = 'http_client'
+                AND regexp_full_match(crossings.resource, 'http:[^/]*')
+                AND crossings.server_route IS NOT NULL
+            THEN crossings.resource || crossings.server_route
+            ELSE crossings.resource
+        END                                                                              AS callee
+    FROM crossings
+    LEFT JOIN placed_callers
+        ON placed_callers.node_id = crossings.node_id
+    LEFT JOIN speakers
+        ON speakers.node_id = crossings.composite_id
+    LEFT JOIN speakers AS agent
+        ON agent.node_id = crossings.agent_id
+),
+
+called AS (
+    SELECT
+        *,
+        coalesce(speaker, 'service:' || coalesce(owner_service, '?'))  AS caller,
+        (end_ns - start_ns) / 1e6                                      AS client_ms
+    FROM named
+)
+
+SELECT
+    node_id                                                         AS call_id,
+    cohort,
+    day,
+    trace_id,
+    span_id,
+    trace_no,
+    substr(md5(concat_ws(chr(31), caller, final_kind, callee)), 1, 16)  AS boundary_id,
+    caller,
+    final_kind                                                      AS kind,
+    callee,
+    caller_id,
+    coalesce(callee_service, CASE WHEN is_server(type) THEN service END)  AS callee_service,
+    owner_agent,
+    owner_service,
+    CASE
+        WHEN is_server(type) THEN 'server'
+        WHEN server_ms IS NOT NULL OR is_taken THEN 'both'
+        WHEN kind IN ('CLIENT', 'PRODUCER') THEN 'client'
+        ELSE 'in_process'
+    END                                                             AS observed_side,
+    make_timestamp(start_ns // 1000)                                AS started_at,
+    start_ns,
+    end_ns,
+    client_ms,
+    server_ms,
+    -- A server that works longer than its caller waits was abandoned: no handoff time can be said.
+    CASE WHEN server_ms <= client_ms THEN client_ms - server_ms END AS handoff_ms,
+    queue_ms,
+    greatest(coalesce(attempts, 1), coalesce(retry_count + 1, 1))   AS attempts,
+    first_attempt_ms,
+    client_ms - last_attempt_ms                                     AS retry_ms,
+    is_error,
+    error_class,
+    CASE WHEN final_kind = 'model' THEN input_tokens END            AS input_tokens,
+    CASE WHEN final_kind = 'model' THEN output_tokens END           AS output_tokens,
+    CASE WHEN final_kind IN ('model', 'tool', 'mcp') THEN cost_usd END  AS cost_usd,
+    conversation_id,
+    coalesce(conversation_id, trace_id)                             AS unit_id,
+    service_version,
+    pilot_variant,
+    group_fault_id                                                  AS fault_id,
+    coalesce(weight, 1.0)                                           AS weight,
+    environment,
+    access,
+    CASE WHEN server_ms > client_ms THEN server_ms - client_ms END  AS abandoned_ms,
+    CASE WHEN final_kind = 'model' THEN cache_read_tokens END       AS cache_read_tokens,
+    CASE WHEN final_kind = 'model' THEN cache_write_tokens END      AS cache_write_tokens,
+    CASE WHEN final_kind = 'model' THEN reasoning_tokens END        AS reasoning_tokens,
+    first_chunk_ms,
+    skew_ms,
+    timeout_ms,
+    has_idempotency_key
+FROM called;

@@ -1,0 +1,49 @@
+-- critical_path: one row a span that a request waited for (METHODS.md, critical path).
+--
+-- `self_ns` is its window without its children's: over a request they sum to the request.
+
+CREATE OR REPLACE TABLE critical_path AS
+WITH
+
+walk AS (
+    SELECT
+        cuts.root_id,
+        cuts.node_id,
+        cuts.parent_id,
+        walked.call_id,
+        walked.from_ns,
+        walked.until_ns
+    FROM cuts
+    INNER JOIN cuts_walked AS walked
+        ON walked.place = cuts.place
+    WHERE walked.from_ns < walked.until_ns
+),
+
+passed AS (
+    SELECT
+        parent_id,
+        sum(until_ns - from_ns)::BIGINT  AS passed_ns
+    FROM walk
+    WHERE parent_id IS NOT NULL
+    GROUP BY parent_id
+)
+
+SELECT
+    walk.root_id                                                            AS request_id,
+    entries.cohort,
+    entries.trace_id,
+    entries.trace_no,
+    walk.node_id,
+    walk.call_id,
+    calls.boundary_id,
+    calls.kind,
+    (walk.until_ns - walk.from_ns - coalesce(passed.passed_ns, 0))::BIGINT  AS self_ns,
+    walk.from_ns,
+    walk.until_ns
+FROM walk
+INNER JOIN entries
+    ON entries.request_id = walk.root_id
+LEFT JOIN calls
+    ON calls.call_id = walk.call_id
+LEFT JOIN passed
+    ON passed.parent_id = walk.node_id;
