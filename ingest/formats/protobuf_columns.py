@@ -110,21 +110,21 @@ def _parsed(message: bytes) -> Any:
         request = _REQUEST.FromString(message)
     except DecodeError:
         return None
-    for of in request.resource_spans:
-        groups = [*of.scope_spans, *of.old_spans]
-        if len(of.resource) > 1 or any(len(group.scope) > 1 for group in groups):
-            return None
-        # What no span belongs to would not be looked at.
-        if not groups or not all(len(group.spans) for group in groups):
-            return None
     # What the skeleton does not know would be lost here; canonical requests are known whole.
-    return request if request.ByteSize() == len(message) and not _has_unknown(request) else None
-
-
-def _has_unknown(request: Any) -> bool:
-    before = request.ByteSize()
+    if request.ByteSize() != len(message):
+        return None
     request.DiscardUnknownFields()
-    return bool(request.ByteSize() != before)
+    if request.ByteSize() != len(message):
+        return None
+    for of in request.resource_spans:
+        groups = (*of.scope_spans, *of.old_spans)
+        # What no span belongs to would not be looked at.
+        if len(of.resource) > 1 or not groups:
+            return None
+        for group in groups:
+            if len(group.scope) > 1 or not len(group.spans):
+                return None
+    return request
 
 
 def _gathered(requests: list[tuple[int, Any]]) -> _Found:
@@ -137,9 +137,10 @@ def _gathered(requests: list[tuple[int, Any]]) -> _Found:
             for group in (*of.scope_spans, *of.old_spans):
                 content = group.scope[0] if group.scope else b""
                 scope = found.scopes.setdefault(content, len(found.scopes))
-                found.spans.extend(group.spans)
-                found.scope.append((scope, len(group.spans)))
-                found.resource.append((resource, len(group.spans)))
+                spans = group.spans
+                found.spans.extend(spans)
+                found.scope.append((scope, len(spans)))
+                found.resource.append((resource, len(spans)))
         found.record.append((record, len(found.spans) - before))
     return found
 
