@@ -1,34 +1,27 @@
-"""The model's file: built once a lake fingerprint, found again by every later opening."""
+"""The model's file: built or grown once a lake fingerprint, found again by every later opening."""
 
 import contextlib
 import hashlib
 import os
 import secrets
+import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 
-from analysis.walks import WALKS
-from ingest import query_text, schema
+from analysis import ancestry, growth, loading, walks
 from ingest.lake import Lake, Snapshot
 
-SQL = Path(__file__).parent / "sql"
-SETTINGS = {"TimeZone": "UTC", "preserve_insertion_order": "true"}
-
-_STATEMENT = "STRUCT(verb VARCHAR, reads VARCHAR[], writes VARCHAR[])"
-
-
-def steps() -> tuple[Path, ...]:
-    """Return the model's files in the order they are built."""
-    return (*sorted(SQL.glob("model/*.sql")), *sorted(SQL.glob("across/*.sql")))
+MEMORY_MB = 3072  # of the engine; what does not fit is spilled beside the unfinished model
 
 
 def recipe() -> str:
-    """Return a digest of the model's files: another recipe makes another model."""
-    digest = hashlib.sha256()
-    for path in steps():
+    """Return a digest of what makes the model: another recipe, or engine, makes another one."""
+    digest = hashlib.sha256(duckdb.__version__.encode())
+    code = (Path(str(module.__file__)) for module in (ancestry, growth, loading, walks))
+    for path in (*loading.steps(), *loading.steps_across(), *code):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -56,8 +49,10 @@ def model_file(lake: Lake, cache: Path | None = None, *, state: Snapshot | None 
 
 def _built(state: Snapshot, folder: Path, name: str) -> Path:
     unfinished = folder / f".{name}.{os.getpid()}.{secrets.token_hex(4)}"
+    earlier = _earlier(folder)
     try:
-        write(state.files, unfinished)
+        if earlier is None or not _is_grown(earlier, state, unfinished):
+            write(state, unfinished)
         unfinished.replace(folder / name)
     finally:
         for left in (unfinished, unfinished.with_name(unfinished.name + ".wal")):
@@ -70,55 +65,51 @@ def _built(state: Snapshot, folder: Path, name: str) -> Path:
     return folder / name
 
 
-def write(files: Sequence[str | Path], target: Path) -> None:
-    """Build every relation of the model into `target`; `files` hold `ingest.schema.SPANS`."""
+def write(state: Snapshot, target: Path, *, a_load: int = growth.SPANS_A_LOAD) -> None:
+    """Build every relation of the model of a state into `target`, `a_load` spans at a time."""
+    with _opened(target) as connection:
+        growth.build(connection, state, a_load=a_load)
+
+
+def _is_grown(earlier: Path, state: Snapshot, target: Path) -> bool:
+    """Make the model from an earlier one, where that is quicker and the earlier one is whole."""
+    try:
+        shutil.copyfile(earlier, target)
+        with _opened(target) as connection:
+            grown = growth.grow(connection, state)
+    except (FileNotFoundError, duckdb.IOException, duckdb.SerializationException):
+        # Another builder has removed it meanwhile, or a disk has spoilt it: it can be made anew.
+        grown = False
+    if not grown:
+        target.unlink(missing_ok=True)
+    return grown
+
+
+def _earlier(folder: Path) -> Path | None:
+    """Return the latest model in a folder that the same recipe made."""
+    found = []
+    for path in folder.glob(f"*-{recipe()}.duckdb"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append((path.stat().st_mtime_ns, path))
+    return max(found)[1] if found else None
+
+
+@contextlib.contextmanager
+def _opened(target: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    machine_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
     with (
-        tempfile.TemporaryDirectory(prefix="orchrisk-") as spill,
-        duckdb.connect(str(target), config={"temp_directory": spill}) as connection,
+        tempfile.TemporaryDirectory(prefix=".spill-", dir=target.parent) as spill,
+        duckdb.connect(":memory:", config={"temp_directory": spill}) as connection,
     ):
-        for key, value in SETTINGS.items():
-            connection.execute(f"SET {key} = '{value}'")
-        show_lake(connection, files)
-        connection.create_function("statement_of", _statement, ["VARCHAR"], _STATEMENT)
-        for path in steps():
-            connection.execute(path.read_text(encoding="utf-8"))
-            name = path.stem.partition("_")[2]
-            if name in WALKS:
-                rows = connection.sql(f"FROM {name}").to_arrow_table()
-                connection.register(f"{name}_walked", WALKS[name](rows))
-        connection.execute("CHECKPOINT")
+        connection.execute(f"SET memory_limit = '{min(MEMORY_MB, machine_mb * 6 // 10)}MiB'")
+        connection.execute("ATTACH ? AS model".replace("?", _quoted(target)))
+        loading.prepare(connection)
+        yield connection
+        connection.execute("CHECKPOINT model")
 
 
-def show_lake(connection: duckdb.DuckDBPyConnection, files: Sequence[str | Path]) -> None:
-    """Make the temporary view `lake`: every column of the schema, whatever the files have."""
-    nothing = schema.SPANS.empty_table()
-    connection.register("lake_columns", nothing)
-    if not files:
-        connection.execute("CREATE OR REPLACE TEMP VIEW lake AS FROM lake_columns")
-        return
-    connection.execute("SET VARIABLE lake_files = ?", [[str(path) for path in files]])
-    connection.execute(
-        """
-        CREATE OR REPLACE TEMP VIEW lake AS
-        SELECT * FROM lake_columns
-        UNION ALL BY NAME
-        SELECT * FROM read_parquet(
-            getvariable('lake_files'),
-            union_by_name = true,
-            hive_partitioning = true,
-            hive_types = {'cohort': VARCHAR, 'day': DATE}
-        )
-        """
-    )
-
-
-def _statement(text: str) -> dict[str, object]:
-    found = query_text.parse(text)
-    return {
-        "verb": found.verb or None,
-        "reads": list(found.reads),
-        "writes": list(found.writes),
-    }
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _folders(lake: Lake, cache: Path | None) -> tuple[Path, ...]:

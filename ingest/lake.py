@@ -15,7 +15,7 @@ Identical copies are looked for on the days an addition touches and one day to e
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -44,7 +44,8 @@ CONTENTS = pa.schema(
 class Snapshot:
     """A lake as it stood at one moment: its files, sorted, and the fingerprint of their rows."""
 
-    files: tuple[str, ...]
+    data: tuple[DataFile, ...]  # with a digest each
+    files: tuple[str, ...]  # the same, with the lake's folder before them
     fingerprint: str
 
 
@@ -76,11 +77,13 @@ class Lake:
 
     def snapshot(self) -> Snapshot:
         """Return files and fingerprint of one and the same moment."""
-        files = self._files()
-        total = sum(parquet.digest_of(self.path, file) for file in files) % 2**64
+        files = tuple(
+            replace(file, digest=parquet.digest_of(self.path, file)) for file in self._files()
+        )
+        total = sum(file.digest or 0 for file in files) % 2**64
         rows = sum(file.rows for file in files)
         return Snapshot(
-            tuple(str(self.path / file.path) for file in files), f"{total:016x}{rows:x}"
+            files, tuple(str(self.path / file.path) for file in files), f"{total:016x}{rows:x}"
         )
 
     def holds(self, *, cohort: str) -> Callable[[str], bool]:

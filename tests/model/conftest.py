@@ -130,6 +130,12 @@ def lay(rows: list[dict[str, Any]], lake: Path) -> Path:
     return lake
 
 
+@pytest.fixture(scope="session", name="lay")
+def _lay() -> Callable[..., Path]:
+    """A function from rows to a lake that has them."""
+    return lay
+
+
 @pytest.fixture(scope="session")
 def drawn() -> Callable[..., list[dict[str, Any]]]:
     """A function from a drawing to rows of the lake."""

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 import duckdb
 import pytest
 
-from analysis import build as model_build
-from analysis import catalog, engine
+from analysis import catalog, engine, loading
 from analysis.scope import Scope
 
 DRAWING = """
@@ -157,4 +156,5 @@ def test_a_metric_without_a_card_is_refused(tmp_path):
 
 def test_every_metric_has_a_card_and_every_relation_is_described():
     assert all(card.question.endswith("?") and card.unit for card in catalog.cards())
-    assert all(path.read_text().startswith("-- ") for path in model_build.steps())
+    files = (*loading.steps(), *loading.steps_across())
+    assert all(path.read_text().startswith("-- ") for path in files)

@@ -9,27 +9,32 @@ SELECT DISTINCT root_id
 FROM tree
 WHERE type IN ('agent', 'workflow', 'model');
 
--- what serves a call, and whether a program inside is seen to have made it
+-- what serves a call, whether a program inside is seen to have made it, and whether it may be lost
 CREATE OR REPLACE TABLE served AS
 SELECT
-    node_id,
-    trace_no,
-    cohort,
-    service,
-    type,
-    operation,
-    is_program,
-    parent_id IS NULL                                          AS is_top,
-    parent_state <> 'missing' OR is_parent_remote IS NULL      AS is_begun,
+    tree.node_id,
+    tree.trace_no,
+    tree.cohort,
+    tree.service,
+    tree.type,
+    tree.operation,
+    tree.is_program,
     CASE
-        WHEN parent_id IS NULL THEN type = 'queue_consumer' AND has_links
-        ELSE is_parent_browser IS NOT TRUE
-    END                                                        AS has_caller
+        WHEN tree.parent_id IS NULL THEN tree.type = 'queue_consumer' AND tree.has_links
+        ELSE tree.is_parent_browser IS NOT TRUE
+    END                                                               AS has_caller,
+    tree.parent_id IS NULL
+        AND NOT (tree.type = 'queue_consumer' AND tree.has_links)
+        AND (tree.parent_state <> 'missing' OR tree.is_parent_remote IS NULL)
+        -- What does an agent's work is a request, whoever asked; a load generator may ask too.
+        AND (working.root_id IS NULL OR tree.type IN ('mcp_server', 'queue_consumer'))  AS may_be_lost
 FROM tree
-WHERE type IN ('http_server', 'rpc_server', 'mcp_server', 'queue_consumer')
-    AND NOT is_cyclic
+LEFT JOIN working
+    ON working.root_id = tree.node_id
+WHERE tree.type IN ('http_server', 'rpc_server', 'mcp_server', 'queue_consumer')
+    AND NOT tree.is_cyclic
     -- A server inside a server of its own process was called by nobody else.
-    AND (parent_id IS NULL OR is_across OR parent_kind IN ('CLIENT', 'PRODUCER'));
+    AND (tree.parent_id IS NULL OR tree.is_across OR tree.parent_kind IN ('CLIENT', 'PRODUCER'));
 
 CREATE OR REPLACE TEMP TABLE lost AS
 WITH
@@ -41,7 +46,13 @@ inner_operations AS (
         service,
         type,
         operation
-    FROM served
+    FROM (
+        SELECT cohort, service, type, operation, has_caller
+        FROM served
+        UNION ALL
+        SELECT cohort, service, type, operation, has_caller
+        FROM elsewhere_served
+    )
     GROUP BY ALL
     HAVING 2 * count(*) FILTER (has_caller) >= count(*)
 )
@@ -53,14 +64,8 @@ LEFT JOIN inner_operations
     AND inner_operations.service IS NOT DISTINCT FROM served.service
     AND inner_operations.type = served.type
     AND inner_operations.operation = served.operation
-LEFT JOIN working
-    ON working.root_id = served.node_id
-WHERE served.is_top
-    AND NOT served.has_caller
-    AND served.is_begun
+WHERE served.may_be_lost
     AND (served.is_program OR inner_operations.cohort IS NOT NULL)
-    -- What does an agent's work is a request, whoever asked; a load generator may ask too.
-    AND (working.root_id IS NULL OR served.type IN ('mcp_server', 'queue_consumer'))
 UNION ALL
 -- A call begins no trace by itself; a browser's does, and so does what a program does in idle times.
 SELECT node_id

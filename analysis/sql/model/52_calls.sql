@@ -18,17 +18,18 @@ SELECT
 FROM nodes
 WHERE role = 'composite';
 
--- which model was asked, and which answered, per trace: a call that failed names none that answered
+-- which model was asked, and which answered; a call that failed names none that answered, and itself
 CREATE OR REPLACE TABLE answers AS
 SELECT DISTINCT
-    candidates.trace_no,
+    nodes.trace_no,
     parts.cohort,
     parts.provider,
     parts.request_model,
-    parts.response_model
+    parts.response_model,
+    CASE WHEN parts.response_model IS NULL THEN parts.group_id END  AS call_id
 FROM parts
-INNER JOIN nodes AS candidates
-    ON candidates.node_id = parts.group_id
+INNER JOIN nodes
+    ON nodes.node_id = parts.group_id
 WHERE parts.request_model IS NOT NULL;
 
 CREATE OR REPLACE TABLE calls AS
@@ -41,7 +42,13 @@ answering AS (
         provider,
         request_model,
         min(response_model)  AS response_model
-    FROM answers
+    FROM (
+        SELECT cohort, provider, request_model, response_model
+        FROM answers
+        UNION ALL
+        SELECT cohort, provider, request_model, response_model
+        FROM elsewhere_answers
+    )
     WHERE response_model IS NOT NULL
     GROUP BY
         cohort,

@@ -1,0 +1,111 @@
+"""However a model came to be, at once, in parts or from an earlier one, it says the same."""
+
+import random
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from analysis import build, growth
+from ingest.lake import Lake
+
+# Traces of every kind a load has to tie or to weigh: queues across traces, servers that programs
+# call, models that fail, conversations, late spans.
+KINDS = (
+    """
+    agent planner 0..100 conversation_id=c{n}
+      model gpt 5..40 provider=openai response_model=gpt-1 request_model=gpt
+      tool search 45..90
+        http_client crm 50..80 {fails} http_method=GET
+    """,
+    """
+    agent planner 0..100
+      model gpt 5..40 ! provider=openai request_model=gpt
+      step retry 41..99
+        model gpt 42..60 provider=openai response_model={answer} request_model=gpt
+    """,
+    """
+    http_server orders 0..50 service_name=crm user_agent=python-requests/2
+      db orders 5..20 db_system=postgresql service_name=crm
+    """,
+    """
+    http_server orders 0..50 service_name=crm
+      db orders 5..20 db_system=postgresql service_name=crm
+    """,
+    """
+    agent sender 0..30
+      http_client crm 1..9 http_method=GET
+        http_server orders 2..8 service_name=crm
+      queue_producer mails 10..11 id=p{n}
+
+    queue_consumer mails 40..90 service_name=worker links=p{n}
+      db outbox 50..70 {fails} db_system=postgresql service_name=worker
+    """,
+)
+
+
+def drawn_rows(drawn, seed: int, traces: int, *, place: str = "") -> list[dict]:
+    rng = random.Random(seed)
+    rows = []
+    for number in range(traces):
+        text = rng.choice(KINDS).format(
+            n=f"{place}{number}",
+            fails=rng.choice(["", "!"]),
+            answer=rng.choice(["gpt-1", "gpt-1", "gpt-2"]) if seed % 2 else "gpt-1",
+        )
+        rows += drawn(text, place=f"{place}{seed}.{number}/")
+    rng.shuffle(rows)
+    return rows
+
+
+def tables(path: Path) -> dict[str, list[tuple]]:
+    """Every row of every table of a model, sorted as text, for the order of rows says nothing."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        names = [name for (name,) in connection.execute("SHOW TABLES").fetchall()]
+        return {
+            name: sorted(map(repr, connection.execute(f"FROM {name}").fetchall()))
+            for name in names
+            if name != "lake_files"
+        }
+
+
+def built(lake: Path, target: Path, *, a_load: int = growth.SPANS_A_LOAD) -> dict[str, list[tuple]]:
+    build.write(Lake(lake).snapshot(), target, a_load=a_load)
+    return tables(target)
+
+
+def test_a_model_made_in_parts_is_the_model_made_at_once(drawn, lay, tmp_path):
+    lake = lay(drawn_rows(drawn, 1, 60), tmp_path / "lake")
+
+    whole = built(lake, tmp_path / "whole.duckdb")
+    parts = {load: built(lake, tmp_path / f"{load}.duckdb", a_load=load) for load in (120, 40, 9)}
+
+    assert len(whole["calls"]) > 100
+    for load, told in parts.items():
+        assert told == whole, load
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_grown_model_is_the_model_made_anew(drawn, lay, tmp_path, monkeypatch, seed):
+    rows = drawn_rows(drawn, seed, 50)
+    rng = random.Random(seed)
+    # Late spans of old traces come with later dumps, and links whose other end is not there yet.
+    late = [row for row in rows if rng.random() < 0.1]
+    first = [row for row in rows if row not in late]
+    new = drawn_rows(drawn, seed + 100, 5, place="new")
+    lake, cache = tmp_path / "lake", tmp_path / "cache"
+
+    build.model_file(Lake(lay(first, lake)), cache)
+    for number, dump in enumerate((late[::2] + new, late[1::2])):
+        lay(dump, lake)
+        anew = built(lake, tmp_path / f"anew{number}.duckdb")
+        with monkeypatch.context() as patch:
+            patch.setattr(growth, "build", _refused)
+            grown = tables(build.model_file(Lake(lake), cache))
+        differing = [name for name in anew if grown[name] != anew[name]]
+        assert grown.keys() == anew.keys()
+        assert not differing
+
+
+def _refused(*_: object, **__: object) -> None:
+    raise AssertionError("the model was made anew")
