@@ -26,8 +26,9 @@ from ingest.staging import COMMIT_BYTES, COMMIT_ROWS, Staged
 __all__ = ["IngestConfig", "LoadReport", "Progress", "Reject", "SourceReport", "load"]
 
 # Decoders, beside the one thread that writes. On two cores a second decoder ends no sooner and
-# costs a fifth more work: they wait for the interpreter's lock and for one another's memory.
-THREADS = min(max((os.cpu_count() or 1) - 1, 1), 4)
+# costs a fifth more work: they wait for the interpreter's lock and for one another's memory. More
+# than two would only hold more blocks.
+THREADS = 2 if (os.cpu_count() or 1) > 2 else 1
 
 
 def load(

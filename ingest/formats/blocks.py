@@ -7,10 +7,11 @@ import numpy as np
 
 from ingest.formats.columns import Integers
 
-# Large enough that the fixed cost of a chunk is small, small enough that several fit memory. JSON
+# A chunk costs as much as some thousand spans whatever it holds, so it holds many times as many;
+# half the size would cost a fifth more work, and all sizes are held a few times in memory. JSON
 # says in twice the bytes what protobuf says.
-BLOCK_BYTES = 4 << 20
-JSON_BLOCK_BYTES = 2 * BLOCK_BYTES
+BLOCK_BYTES = 8 << 20
+JSON_BLOCK_BYTES = 12 << 20
 # No exporter sends a request near this size; without a bound one record could fill memory.
 MAX_RECORD_BYTES = 256 << 20
 
