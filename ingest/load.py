@@ -207,8 +207,8 @@ def _normalized(
         waiting: deque[Future[tuple[pa.Table, Rejects, int]]] = deque()
         for block in dump.blocks:
             waiting.append(pool.submit(work, block))
-            # One block more is read, and inflated, while the others are decoded.
-            while len(waiting) > THREADS:
+            # Where one thread decodes, the next block is read, and inflated, meanwhile.
+            while len(waiting) >= max(THREADS, 2):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
