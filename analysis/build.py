@@ -26,6 +26,11 @@ def recipe() -> str:
     return digest.hexdigest()[:12]
 
 
+def model_name(state: Snapshot) -> str:
+    """Return the file name of the model of a state of the lake."""
+    return f"{_slug(state.fingerprint)}-{recipe()}.duckdb"
+
+
 def model_file(lake: Lake, cache: Path | None = None, *, state: Snapshot | None = None) -> Path:
     """Return the model of a state of the lake, built now if nobody has built it yet.
 
@@ -37,7 +42,7 @@ def model_file(lake: Lake, cache: Path | None = None, *, state: Snapshot | None 
     """
     # Files and fingerprint of one moment: an ingest in between must not lend its spans to our name.
     state = state or lake.snapshot()
-    name = f"{_slug(state.fingerprint)}-{recipe()}.duckdb"
+    name = model_name(state)
     for folder in _folders(lake, cache):
         if (folder / name).is_file():
             return folder / name
@@ -51,7 +56,7 @@ def _built(state: Snapshot, folder: Path, name: str) -> Path:
     unfinished = folder / f".{name}.{os.getpid()}.{secrets.token_hex(4)}"
     earlier = _earlier(folder)
     try:
-        if earlier is None or not _is_grown(earlier, state, unfinished):
+        if earlier is None or not is_grown(earlier, state, unfinished):
             write(state, unfinished)
         unfinished.replace(folder / name)
     finally:
@@ -65,17 +70,23 @@ def _built(state: Snapshot, folder: Path, name: str) -> Path:
     return folder / name
 
 
-def write(state: Snapshot, target: Path, *, a_load: int = growth.SPANS_A_LOAD) -> None:
+def write(
+    state: Snapshot,
+    target: Path,
+    *,
+    a_load: int = growth.SPANS_A_LOAD,
+    threads: int | None = None,
+) -> None:
     """Build every relation of the model of a state into `target`, `a_load` spans at a time."""
-    with _opened(target) as connection:
+    with _opened(target, threads) as connection:
         growth.build(connection, state, a_load=a_load)
 
 
-def _is_grown(earlier: Path, state: Snapshot, target: Path) -> bool:
-    """Make the model from an earlier one, where that is quicker and the earlier one is whole."""
+def is_grown(earlier: Path, state: Snapshot, target: Path, *, threads: int | None = None) -> bool:
+    """Make the model from an earlier one; False where that is not quicker, or it is not whole."""
     try:
         shutil.copyfile(earlier, target)
-        with _opened(target) as connection:
+        with _opened(target, threads) as connection:
             grown = growth.grow(connection, state)
     except (FileNotFoundError, duckdb.IOException, duckdb.SerializationException):
         # Another builder has removed it meanwhile, or a disk has spoilt it: it can be made anew.
@@ -95,14 +106,15 @@ def _earlier(folder: Path) -> Path | None:
 
 
 @contextlib.contextmanager
-def _opened(target: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def _opened(target: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     machine_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
     with (
         tempfile.TemporaryDirectory(prefix=".spill-", dir=target.parent) as spill,
         duckdb.connect(":memory:", config={"temp_directory": spill}) as connection,
     ):
         connection.execute(f"SET memory_limit = '{min(MEMORY_MB, machine_mb * 6 // 10)}MiB'")
-        connection.execute("ATTACH ? AS model".replace("?", _quoted(target)))
+        connection.execute(f"SET threads = {threads or os.cpu_count() or 1}")
+        connection.execute(f"ATTACH {_quoted(target)} AS model")
         loading.prepare(connection)
         yield connection
         connection.execute("CHECKPOINT model")
