@@ -1,10 +1,12 @@
 """Text of attributes -> typed cells, a column at a time; each distinct text is looked at once."""
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -53,6 +55,32 @@ def on_distinct(array: pa.Array, function: Callable[[str], Any], to: pa.DataType
     encoded = array.dictionary_encode()
     results = pa.array([function(text) for text in encoded.dictionary.to_pylist()], to)
     return results.take(encoded.indices)
+
+
+def on_bytes(
+    array: pa.StringArray, function: Callable[[memoryview], Any], to: pa.DataType
+) -> pa.Array:
+    """Return `function` of the bytes of every text; null stays null.
+
+    Texts of messages are long: they are read where they stand.
+    """
+    if not len(array):
+        return pa.array([], to)
+    offsets = np.frombuffer(array.buffers()[1], np.int32)[array.offset :][: len(array) + 1].tolist()
+    data = memoryview(array.buffers()[2] or b"")
+    found = [function(data[start:end]) for start, end in pairwise(offsets)]
+    if array.null_count:
+        return pc.if_else(array.is_valid(), pa.array(found, to), None)
+    return pa.array(found, to)
+
+
+def digests(array: pa.StringArray) -> pa.StringArray:
+    """Return `redact.sha256` of every text; null stays null."""
+    return on_bytes(array, _digest, pa.string())
+
+
+def _digest(text: memoryview | bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[: redact.HASH_DIGITS]
 
 
 def byte_lengths(array: pa.StringArray) -> npt.NDArray[np.int32]:
@@ -345,14 +373,15 @@ def _path(text: str) -> str | None:
     return path and redact.cut(path, redact.MAX_TEXT_CHARACTERS)
 
 
-def _canonical(text: str) -> str:
+def _canonical(text: str | memoryview) -> str:
     try:
-        return redact.sha256(orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS).decode())
+        said = orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        return redact.sha256(text)
+        return redact.sha256(text) if isinstance(text, str) else _digest(text)
+    return _digest(said)
 
 
-def _messages(text: str) -> list[Any] | None:
+def _messages(text: str | memoryview) -> list[Any] | None:
     try:
         document = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -362,15 +391,15 @@ def _messages(text: str) -> list[Any] | None:
     return document if isinstance(document, list) else None
 
 
-def _last_user(text: str) -> str | None:
+def _last_user(text: str | memoryview) -> str | None:
     for message in reversed(_messages(text) or []):
         if isinstance(message, dict) and message.get("role") in ("user", "human"):
             said = message.get("content") or message.get("parts")
-            return redact.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS).decode())
+            return _digest(orjson.dumps(said, option=orjson.OPT_SORT_KEYS))
     return None
 
 
-def _length(text: str) -> int | None:
+def _length(text: str | memoryview) -> int | None:
     found = _messages(text)
     return len(found) if found is not None else None
 
@@ -407,6 +436,11 @@ _FUNCTIONS: dict[Meaning, tuple[Callable[[str], Any] | None, pa.DataType]] = {
 
 # The same for a column at once.
 _AT_ONCE: dict[Meaning, Callable[[pa.StringArray], pa.Array]] = {
+    Meaning.HASHED: digests,
+    Meaning.DIGEST: digests,
+    Meaning.CANONICAL: lambda array: on_bytes(array, _canonical, pa.string()),
+    Meaning.LAST_USER: lambda array: on_bytes(array, _last_user, pa.string()),
+    Meaning.LENGTH: lambda array: on_bytes(array, _length, pa.int64()),
     Meaning.QUERY: queries,
     Meaning.URL_PATH: _paths,
 }

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from ingest import conventions, credentials, redact
 from ingest.attributes import Attributes, distinct
-from ingest.cells import byte_lengths, on_distinct, queries, without_secrets
+from ingest.cells import byte_lengths, digests, on_distinct, queries, without_secrets
 from ingest.treatments import How, treatment
 
 Integers = npt.NDArray[np.int64]
@@ -38,7 +38,7 @@ def _by(function: Callable[[str], str | None]) -> Callable[[pa.StringArray], pa.
 
 
 _REWRITES: dict[How, Callable[[pa.StringArray], pa.StringArray]] = {
-    How.PERSON: _by(redact.sha256),
+    How.PERSON: digests,
     How.URL: _by(_url),
     How.MESSAGE: _by(redact.message),
     How.QUERY: queries,
@@ -98,7 +98,7 @@ def leftovers(attributes: Attributes, *, keep_content: bool, prefix: str = "") -
         )
     each, ranks = distinct(places[said], len(texts))
     raw = texts.take(pa.array(each))
-    made += [pc.utf8_length(raw).cast(pa.string()), on_distinct(raw, redact.sha256, pa.string())]
+    made += [pc.utf8_length(raw).cast(pa.string()), digests(raw)]
     # A hash that a column holds already is not told once more.
     told = np.array([key in conventions.DIGESTED for key in keys])
     untold = ~(told[codes[said]] & attributes.used[rows[said]])

@@ -1,16 +1,19 @@
 """Rows do not depend on the chunk they came in, and every choice follows the order of trust."""
 
+import json
 import secrets
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.attributes import find, gather, select
+from ingest.cells import _AT_ONCE, _FUNCTIONS
 from ingest.conventions import COLUMNS, Column, Meaning
 from ingest.formats.columns import Columns
 from ingest.formats.rows import Entries, Rows
@@ -330,3 +333,28 @@ def test_random_keys_of_an_api_are_found_whatever_their_digits() -> None:
     tokens = [secrets.token_hex(size) for size in (20, 24, 32) for _ in range(20)]
     rows = rows_of([Drawn(attributes=[("app.x", token)]) for token in tokens])
     assert all(token not in str(row) for token, row in zip(tokens, rows, strict=True))
+
+
+TEXTS = st.one_of(
+    st.text(max_size=20),
+    st.sampled_from(["/a", "//a/b", "/a?b", "/", "a/b#c", "http://u:p@h:1/x?y", "/" + "x" * 3_000]),
+    st.builds(
+        lambda role, said, more: json.dumps([{"role": role, "content": said}, *more]),
+        st.sampled_from(["user", "human", "system"]),
+        st.text(max_size=8),
+        st.lists(st.sampled_from([1, {}, {"role": "user", "parts": [1]}]), max_size=3),
+    ),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.none() | TEXTS, max_size=12))
+@pytest.mark.parametrize("meaning", sorted(_AT_ONCE))
+def test_a_column_read_at_once_holds_what_each_text_gives(
+    meaning: Meaning, texts: list[str | None]
+) -> None:
+    function, to = _FUNCTIONS[meaning]
+    assert function is not None
+    cells = _AT_ONCE[meaning](pa.array(texts, pa.string()))
+    assert cells.type == to
+    assert cells.to_pylist() == [None if text is None else function(text) for text in texts]

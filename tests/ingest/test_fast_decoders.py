@@ -271,3 +271,35 @@ def test_decimals_of_any_length_are_written_as_python_writes_them(
     listed = ",".join(f'{{"key":"k","value":{{"doubleValue":{text}}}}}' for text in texts)
     pairs = json_attributes.parse([f"[{listed}]".encode()])
     assert pairs.values.to_pylist() == [repr(float(text)) for text in texts]
+
+
+ESCAPES = st.lists(
+    st.sampled_from(
+        [
+            "a",
+            "é",
+            "\\\\",
+            '\\"',
+            "\\/",
+            "\\n",
+            "\\t",
+            "\\b",
+            "\\f",
+            "\\r",
+            "\\u0041",
+            "\\ud83d\\ude00",
+        ]
+    ),
+    max_size=6,
+).map("".join)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(ESCAPES, ESCAPES)))
+def test_escapes_are_undone_in_keys_and_values_wherever_they_stand(
+    pairs: list[tuple[str, str]],
+) -> None:
+    listed = [f'{{"key":"{key}","value":{{"stringValue":"{value}"}}}}' for key, value in pairs]
+    found = json_attributes.parse([f"[{','.join(listed)}]".encode(), b"[]"])
+    assert found.keys.to_pylist() == [json.loads(f'"{key}"') for key, _ in pairs]
+    assert found.values.to_pylist() == [json.loads(f'"{value}"') for _, value in pairs]
