@@ -20,6 +20,7 @@ _SPAN_TIME = {
     "since": "make_timestamp(start_ns // 1000) >= getvariable('scope_since')",
     "until": "make_timestamp(start_ns // 1000) < getvariable('scope_until')",
 }
+_SERVICE = {"service": "service = getvariable('scope_service')"}
 _OF_REQUEST = "request_id IN (SELECT request_id FROM requests)"
 _OF_CALL = "call_id IN (SELECT call_id FROM calls)"
 
@@ -55,6 +56,11 @@ CONDITIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "agent": "agent = getvariable('scope_agent')",
             "boundary": _OF_CALL,
         },
+        "turns": _COHORT | _TIME | _VARIANT | _SERVICE,
+        "state_signals": _COHORT | _TIME | _VARIANT | _SERVICE,
+        "state_marks": _COHORT,
+        "root_marks": _COHORT,
+        "joins": _COHORT,
     }
 )
 

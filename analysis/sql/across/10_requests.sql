@@ -65,6 +65,8 @@ SELECT
     own.service,
     coalesce(own.conversation_id, inferred.conversation_id)  AS conversation_id,
     own.conversation_id IS NULL                              AS is_inferred,
+    own.is_failed,
+    own.weight,
     own.told_turn,
     own.user_id,
     own.start_ns,
@@ -225,11 +227,13 @@ SELECT
     arg_min(trace_id, (start_ns, span_id))         AS trace_id,
     arg_min(service, (start_ns, span_id))          AS service,
     arg_min(pilot_variant, (start_ns, span_id))    AS pilot_variant,
+    arg_min(weight, (start_ns, span_id))           AS weight,
     make_timestamp(min(start_ns) // 1000)          AS started_at,
     min(start_ns)                                  AS start_ns,
     max(end_ns)                                    AS end_ns,
     count(DISTINCT request_id)                     AS requests,
     bool_or(is_resume)                             AS is_resume,
+    bool_or(is_failed)                             AS is_failed,
     is_inferred
 FROM asked_in_turns
 GROUP BY
@@ -246,7 +250,7 @@ ORDER BY
 
 CREATE OR REPLACE TABLE requests AS
 SELECT
-    entries.* EXCLUDE (told_turn, is_conversing),
+    entries.* EXCLUDE (told_turn),
     CASE
         WHEN entries.conversation_id IS NOT NULL THEN coalesce(entries.told_turn, numbered.turn_index)
     END                                  AS turn_index,
