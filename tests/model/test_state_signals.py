@@ -1,13 +1,17 @@
 """State that was lost is found where the traces show it, and what was kept is not called lost."""
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 
-from analysis import state
+from analysis import engine, state
 from analysis.catalog import card
 from analysis.scope import Scope
+from ingest.load import load
 
+DATA = Path(__file__).parents[3] / "shared" / "data"
 MINUTE = 60_000
 
 # Each drawing is a cohort of its own.
@@ -145,6 +149,16 @@ SIGNALS = {
           model other 61..62 input_tokens=10
         """,
         {"S5": ["2", "3!"]},
+    ),
+    "S5 a prompt of no tokens was not counted": (
+        """
+        agent a 0..10 conversation_id=c
+          model m 1..2 input_tokens=1000
+
+        agent a 20..30 conversation_id=c
+          model m 21..22 input_tokens=0
+        """,
+        {"S5": []},
     ),
     "S5 tokens that came from the cache are part of the prompt": (
         """
@@ -543,3 +557,44 @@ def test_the_cards_name_what_the_answers_hold(told):
         frame = told.ask(metric)
         assert set(card(metric).columns) <= set(frame.columns)
         assert not frame.duplicated(list(card(metric).grain)).any() or metric == "state_turns"
+
+
+def test_the_session_store_that_lost_its_state_is_found_trace_by_trace(sample, query):
+    with engine.connect(sample.lake) as model:
+        lost = query(model, "SELECT cohort, signal, trace_id FROM state_signals WHERE is_lost")
+        strong = model.ask("state_turns").query("is_lost")
+    planted = sample.answers.of("state_lost", "baseline")
+
+    assert sample.answers.of("state_lost", "pilot") is None
+    assert {row for row in lost if row[1] != "S13"} == {
+        ("baseline", signal, trace) for trace in planted.trace_ids for signal in ("S5", "S9")
+    }
+    assert set(strong["trace_id"]) == set(planted.trace_ids)
+    # The baseline keeps its session without a version; the pilot's context token has one.
+    assert {cohort for cohort, signal, _ in lost if signal == "S13"} == {"baseline"}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("system", ["pydantic-ai", "langgraph-openinference"])
+def test_the_recorded_turns_that_lost_their_history_are_found(system, tmp_path, query):
+    folder = DATA / f"agent-app-{system}"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here")
+    planted = set()
+    for cohort, side in {"baseline": "before", "pilot": "after"}.items():
+        load(sorted((folder / side / "otlp").glob("*.jsonl.gz")), tmp_path, cohort=cohort)
+        lines = (folder / side / "labels.jsonl").read_text(encoding="utf-8").splitlines()
+        planted |= {
+            (cohort, label["conversation"], label["turn"] + 1)
+            for label in map(json.loads, lines)
+            if label["fault"] == "state_loss"
+        }
+    with engine.connect(tmp_path) as model:
+        found = query(
+            model,
+            "SELECT cohort, conversation_id, turn_index FROM state_signals "
+            "WHERE is_lost AND strength IN ('certain', 'strong')",
+        )
+
+    assert planted
+    assert set(found) == planted

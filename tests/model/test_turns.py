@@ -206,6 +206,22 @@ JOINS = {
         """,
         [],
     ),
+    "a link to what ends while it still runs is a reference": (
+        """
+        agent a 0..21 conversation_id=c id=sent
+
+        agent a 20..30 conversation_id=c links=sent
+        """,
+        [],
+    ),
+    "a link from another conversation is a reference": (
+        """
+        agent a 0..50 conversation_id=c id=sent
+
+        agent a 20..30 conversation_id=d links=sent
+        """,
+        [],
+    ),
     "two links that fit join nothing": (
         """
         agent a 0..10 conversation_id=c

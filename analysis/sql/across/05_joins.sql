@@ -11,13 +11,15 @@ pointing AS (
         cohort,
         trace_no,
         start_ns,
+        end_ns,
+        conversation_id,
         is_consumer,
         unnest(links)  AS link
     FROM root_marks
     WHERE len(links) > 0
 ),
 
--- A link to what had ended before is a reference, to an earlier turn say, unless a message was sent there.
+-- Unless a message was sent there, a link to what does not hold all of it is a reference, to an earlier turn say.
 linked AS (
     SELECT
         pointing.node_id,
@@ -34,7 +36,9 @@ linked AS (
         AND bool_and(
             target.kind = 'PRODUCER'
             OR pointing.is_consumer
-            OR pointing.start_ns BETWEEN target.start_ns AND target.end_ns
+            OR target.start_ns <= pointing.start_ns
+                AND target.end_ns >= pointing.end_ns
+                AND (target.conversation_id = pointing.conversation_id) IS NOT FALSE
         )
 ),
 

@@ -52,19 +52,19 @@ SELECT
     CASE
         WHEN lake.input_hash IS NULL THEN NULL
         WHEN coalesce(
-            lake.attributes['gen_ai.input.messages.sha256'], lake.attributes['gen_ai.input.messages'],
-            lake.attributes['ai.prompt.messages.sha256'], lake.attributes['ai.prompt.messages']
+            lake.attributes['gen_ai.input.messages.length'], lake.attributes['gen_ai.input.messages'],
+            lake.attributes['ai.prompt.messages.length'], lake.attributes['ai.prompt.messages']
         ) IS NOT NULL THEN 'message'
         -- What an agent's run came to holds answers of tools after what was asked.
         WHEN coalesce(
-            lake.attributes['pydantic_ai.all_messages.sha256'], lake.attributes['pydantic_ai.all_messages']
+            lake.attributes['pydantic_ai.all_messages.length'], lake.attributes['pydantic_ai.all_messages']
         ) IS NOT NULL THEN NULL
         WHEN coalesce(
-            lake.attributes['input.value.sha256'], lake.attributes['input.value'],
-            lake.attributes['traceloop.entity.input.sha256'], lake.attributes['traceloop.entity.input'],
-            lake.attributes['langfuse.observation.input.sha256'], lake.attributes['langfuse.observation.input'],
-            lake.attributes['ai.prompt.sha256'], lake.attributes['ai.prompt'],
-            lake.attributes['gen_ai.prompt.sha256'], lake.attributes['gen_ai.prompt']
+            lake.attributes['input.value.length'], lake.attributes['input.value'],
+            lake.attributes['traceloop.entity.input.length'], lake.attributes['traceloop.entity.input'],
+            lake.attributes['langfuse.observation.input.length'], lake.attributes['langfuse.observation.input'],
+            lake.attributes['ai.prompt.length'], lake.attributes['ai.prompt'],
+            lake.attributes['gen_ai.prompt.length'], lake.attributes['gen_ai.prompt']
         ) IS NOT NULL THEN 'whole'
         ELSE 'hash'
     END                                   AS input_source,
@@ -295,7 +295,8 @@ gathered AS (
             WHEN told.type IN ('agent', 'workflow') OR told.parent_id IS NULL THEN told.input_hash
         END                                                               AS input_hash,
         told.input_source,
-        CASE WHEN told.type = 'model' THEN calls.input_tokens END         AS input_tokens,
+        -- No prompt is empty: nothing was counted.
+        CASE WHEN told.type = 'model' THEN nullif(calls.input_tokens, 0) END  AS input_tokens,
         CASE WHEN told.type = 'model' THEN calls.cache_read_tokens END    AS cache_read_tokens,
         CASE WHEN told.type = 'model' AND calls.call_id IS NOT NULL THEN group_marks.message_count END
             AS message_count,
