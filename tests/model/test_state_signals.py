@@ -447,6 +447,7 @@ def with_steps(rows):
     """Spans called graph:3 are of a graph's third step, as LangGraph's instrumentations say it."""
     for row in rows:
         if match := re.fullmatch(r"graph:(\d+)", row["name"]):
+            row["vendor_kind"] = "task"
             row["attributes"] = [("traceloop.association.properties.langgraph_step", match[1])]
     return rows
 

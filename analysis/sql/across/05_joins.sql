@@ -187,7 +187,7 @@ climb AS (
     FROM climb
     INNER JOIN up
         ON up.root_id = climb.above_id
-    WHERE climb.steps < 16
+    WHERE climb.steps < 64
         AND up.above_id <> climb.root_id
 ),
 

@@ -17,55 +17,73 @@ CREATE OR REPLACE TEMP TABLE numbered_turns AS
 SELECT
     *,
     CASE WHEN lag(turn_index) OVER conversation = turn_index - 1 THEN lag(turn_no) OVER conversation END  AS before_no,
-    first_value(turn_no) OVER conversation                                  AS first_no
+    first_value(turn_no) OVER conversation                                                               AS first_no
 FROM (
     SELECT
         *,
-        row_number() OVER ordered                                           AS turn_no,
-        dense_rank() OVER (ORDER BY cohort, environment, conversation_id)   AS conversation_no
-    FROM turns
-    WINDOW ordered AS (ORDER BY cohort, environment, conversation_id, turn_index)
+        row_number() OVER (ORDER BY conversation_no, turn_index)  AS turn_no
+    FROM (
+        SELECT
+            *,
+            hash(cohort, environment, conversation_id)  AS conversation_no
+        FROM turns
+    )
 )
 WINDOW conversation AS (PARTITION BY conversation_no ORDER BY turn_no);
+
+-- when each turn begins within its request
+CREATE OR REPLACE TEMP TABLE turn_starts AS
+SELECT
+    asked_in_turns.request_id,
+    asked_in_turns.from_ns,
+    min(numbered_turns.turn_no)                                             AS turn_no,
+    count(*) OVER (PARTITION BY asked_in_turns.request_id) = 1              AS is_alone
+FROM asked_in_turns
+INNER JOIN numbered_turns
+    ON numbered_turns.conversation_no = hash(
+        asked_in_turns.cohort, asked_in_turns.environment, asked_in_turns.conversation_id
+    )
+    AND numbered_turns.turn_index = asked_in_turns.turn_index
+GROUP BY
+    asked_in_turns.request_id,
+    asked_in_turns.from_ns;
 
 -- what was told of state, turn by turn
 CREATE OR REPLACE TEMP TABLE turn_marks AS
 WITH
 
-starts AS (
-    SELECT
-        asked_in_turns.request_id,
-        asked_in_turns.from_ns,
-        min(numbered_turns.turn_no)  AS turn_no
-    FROM asked_in_turns
-    INNER JOIN numbered_turns
-        ON numbered_turns.cohort = asked_in_turns.cohort
-        AND numbered_turns.environment IS NOT DISTINCT FROM asked_in_turns.environment
-        AND numbered_turns.conversation_id = asked_in_turns.conversation_id
-        AND numbered_turns.turn_index = asked_in_turns.turn_index
-    GROUP BY
-        asked_in_turns.request_id,
-        asked_in_turns.from_ns
-),
-
 marked AS (
     SELECT
-        state_marks.*,
-        homes.request_id,
-        homes.is_joined
+        state_marks.* EXCLUDE (trace_no, conversation_id, told_turn, is_turn_part, is_turn_span, is_interrupt),
+        homes.request_id
     FROM state_marks
     INNER JOIN homes
         ON homes.root_id = state_marks.root_id
     WHERE homes.request_id IS NOT NULL
 )
 
+-- Nearly all requests are one turn; only in a session does the time tell which.
 SELECT
     marked.*,
-    starts.turn_no
+    turn_starts.turn_no
 FROM marked
-ASOF INNER JOIN starts
-    ON starts.request_id = marked.request_id
-    AND starts.from_ns <= marked.start_ns;
+INNER JOIN turn_starts
+    ON turn_starts.request_id = marked.request_id
+WHERE turn_starts.is_alone
+
+UNION ALL
+
+SELECT
+    marked.*,
+    parts.turn_no
+FROM marked
+ASOF INNER JOIN (
+    SELECT *
+    FROM turn_starts
+    WHERE NOT is_alone
+) AS parts
+    ON parts.request_id = marked.request_id
+    AND parts.from_ns <= marked.start_ns;
 
 -- what a turn tells as a whole, and beside it what the one before told
 CREATE OR REPLACE TEMP TABLE turn_facts AS
@@ -254,19 +272,15 @@ usual AS (
     GROUP BY
         cohort,
         callee_key
-    HAVING avg((told_conversation_id IS NOT DISTINCT FROM caller_conversation_id)::INTEGER) >= habit_ratio()
+    HAVING avg(is_conversation_kept::INTEGER) >= habit_ratio()
 )
 
 SELECT
     turn_marks.turn_no,
-    'S3'                                                                                    AS signal,
-    bool_or(told_conversation_id IS DISTINCT FROM caller_conversation_id)                   AS is_lost,
-    coalesce(
-        arg_min(node_id, (start_ns, span_id))
-            FILTER (WHERE told_conversation_id IS DISTINCT FROM caller_conversation_id),
-        arg_min(node_id, (start_ns, span_id))
-    )                                                                                       AS node_id,
-    NULL::BIGINT                                                                            AS earlier_node_id
+    'S3'                                     AS signal,
+    bool_or(NOT is_conversation_kept)        AS is_lost,
+    arg_min(node_id, (is_conversation_kept, start_ns, span_id))  AS node_id,
+    NULL::BIGINT                             AS earlier_node_id
 FROM turn_marks
 INNER JOIN usual
     ON usual.cohort = turn_marks.cohort
@@ -568,11 +582,11 @@ ordered AS (
         max(asked_in_turns.end_ns) OVER earlier                                      AS busy_until_ns,
         arg_max(asked_in_turns.request_id, asked_in_turns.end_ns) OVER earlier       AS busy_id
     FROM asked_in_turns
+    INNER JOIN turn_starts
+        ON turn_starts.request_id = asked_in_turns.request_id
+        AND turn_starts.from_ns = asked_in_turns.from_ns
     INNER JOIN numbered_turns
-        ON numbered_turns.cohort = asked_in_turns.cohort
-        AND numbered_turns.environment IS NOT DISTINCT FROM asked_in_turns.environment
-        AND numbered_turns.conversation_id = asked_in_turns.conversation_id
-        AND numbered_turns.turn_index = asked_in_turns.turn_index
+        ON numbered_turns.turn_no = turn_starts.turn_no
     WINDOW earlier AS (
         PARTITION BY numbered_turns.conversation_no
         ORDER BY asked_in_turns.start_ns, asked_in_turns.span_id

@@ -11,6 +11,26 @@ CREATE OR REPLACE TEMP MACRO is_state_name(text) AS
         || '|transcripts?|contexts?|chat_?history|message_?store|agent_?states?)([^a-z]|$)'
     );
 
+CREATE OR REPLACE TEMP MACRO is_compaction_name(text) AS
+    regexp_matches(
+        text,
+        '(?i)(^|[^a-z])compact(ion|ing|_|$)'
+        || '|summari[sz](e|ation|ing)[ _.-]?(history|conversation|messages?|context|memory|middleware)'
+        || '|(history|conversation|messages?|context|memory)[ _.-]?(summar|compact|trim|prun)'
+        || '|(trim|prune)[ _.-]?(history|conversation|messages?|context)'
+    );
+
+CREATE OR REPLACE TEMP MACRO is_turn_name(text) AS
+    regexp_matches(text, '(?i)^agent[ _.-]?turn$');
+
+-- LangGraph's step, as Traceloop, LangSmith and OpenInference write it.
+CREATE OR REPLACE TEMP MACRO graph_step_of(attributes) AS
+    TRY_CAST(coalesce(
+        attributes['traceloop.association.properties.langgraph_step'],
+        attributes['langsmith.metadata.langgraph_step'],
+        nullif(regexp_extract(attributes['metadata'], '"langgraph_step": *([0-9]+)', 1), '')
+    ) AS BIGINT);
+
 CREATE OR REPLACE TEMP TABLE told AS
 SELECT
     nodes.node_id,
@@ -68,11 +88,7 @@ SELECT
         ) IS NOT NULL THEN 'whole'
         ELSE 'hash'
     END                                   AS input_source,
-    TRY_CAST(coalesce(
-        lake.attributes['traceloop.association.properties.langgraph_step'],
-        lake.attributes['langsmith.metadata.langgraph_step'],
-        nullif(regexp_extract(lake.attributes['metadata'], '"langgraph_step": *([0-9]+)', 1), '')
-    ) AS BIGINT)                          AS graph_step,
+    CASE WHEN lake.vendor_kind IS NOT NULL THEN graph_step_of(lake.attributes) END  AS graph_step,
     CASE
         WHEN lake.context_hit IS NOT NULL THEN lake.context_hit
         WHEN lake.cache_hit IS NOT NULL THEN lake.cache_hit
@@ -83,14 +99,8 @@ SELECT
         concat_ws(' ', nodes.error_type, nodes.exception_type, nodes.status_message),
         'GraphInterrupt|NodeInterrupt|CallDeferred|ApprovalRequired'
     )                                     AS is_interrupt,
-    regexp_matches(
-        nodes.name,
-        '(?i)(^|[^a-z])compact(ion|ing|_|$)'
-        || '|summari[sz](e|ation|ing)[ _.-]?(history|conversation|messages?|context|memory|middleware)'
-        || '|(history|conversation|messages?|context|memory)[ _.-]?(summar|compact|trim|prun)'
-        || '|(trim|prune)[ _.-]?(history|conversation|messages?|context)'
-    )                                     AS is_compaction,
-    regexp_matches(nodes.name, '(?i)^agent[ _.-]?turn$')  AS is_turn_span,
+    is_compaction_name(nodes.name)        AS is_compaction,
+    is_turn_name(nodes.name)              AS is_turn_span,
     -- One trace holds a whole session: a socket that stays open, a client's session, a voice agent's.
     coalesce(lake.asgi_event LIKE 'websocket.%', false)
         OR nodes.parent_id IS NULL
@@ -107,7 +117,17 @@ INNER JOIN nodes
     AND nodes.trace_id = lake.trace_id
     AND nodes.span_id = lake.span_id
 LEFT JOIN groups
-    ON groups.node_id = nodes.node_id;
+    ON groups.node_id = nodes.node_id
+-- Most spans of a large system are plain steps and transport, and tell nothing here.
+WHERE nodes.parent_id IS NULL
+    OR nodes.is_across
+    OR nodes.type NOT IN ('internal', 'step', 'noise', 'prompt', 'http_client', 'rpc_client', 'http_server', 'rpc_server')
+    OR coalesce(lake.user_id, lake.asgi_event, lake.context_hash_in, lake.context_hash_out, lake.context_store) IS NOT NULL
+    OR coalesce(lake.turn_index, lake.context_version) IS NOT NULL
+    OR coalesce(lake.context_hit, lake.cache_hit) IS NOT NULL
+    OR lake.vendor_kind IS NOT NULL
+    OR coalesce(nodes.error_type, nodes.exception_type, nodes.status_message) IS NOT NULL
+    OR nodes.type IN ('internal', 'step') AND (is_compaction_name(nodes.name) OR is_turn_name(nodes.name));
 
 -- what the members of a group say of one call
 CREATE OR REPLACE TEMP TABLE group_marks AS
@@ -183,8 +203,7 @@ INNER JOIN (
     GROUP BY root_id
 ) AS below
     ON below.root_id = roots.node_id
-WHERE roots.parent_id IS NULL
-ORDER BY roots.node_id;
+WHERE roots.parent_id IS NULL;
 
 -- what one call touches of state, and what it writes
 CREATE OR REPLACE TEMP TABLE touched AS
@@ -302,8 +321,11 @@ gathered AS (
             AS message_count,
         CASE WHEN steps.node_id IS NOT NULL THEN told.graph_step END      AS graph_step,
         callees.callee_key,
-        callees.caller_conversation_id,
-        told.told_conversation_id
+        -- whether it says whose conversation it serves, and says what its caller says
+        CASE
+            WHEN callees.callee_key IS NOT NULL
+            THEN told.told_conversation_id IS NOT DISTINCT FROM callees.caller_conversation_id
+        END                                                               AS is_conversation_kept
     FROM told
     LEFT JOIN root_marks
         ON root_marks.node_id = told.root_id
@@ -337,5 +359,4 @@ WHERE is_interrupt
     OR input_tokens IS NOT NULL
     OR message_count IS NOT NULL
     OR graph_step IS NOT NULL
-    OR callee_key IS NOT NULL
-ORDER BY node_id;
+    OR callee_key IS NOT NULL;
