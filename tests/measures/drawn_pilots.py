@@ -145,6 +145,8 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
             connection.unregister("drawn")
         connection.execute("ALTER TABLE accesses ALTER sensitivity TYPE VARCHAR[]")
         connection.execute("CREATE TABLE groups AS SELECT call_id AS node_id, cohort FROM calls")
+        for name in ("turns", "state_signals", "state_marks", "root_marks", "joins"):
+            connection.execute(f"CREATE TABLE {name} AS FROM requests LIMIT 0")
     opened = duckdb.connect(":memory:")
     opened.execute(f"ATTACH '{path}' AS model (READ_ONLY)")
     return Model("drawn", path, opened)

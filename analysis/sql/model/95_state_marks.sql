@@ -49,51 +49,51 @@ SELECT
     nodes.conversation_id,
     groups.group_id,
     groups.part,
-    lake.parent_span_id,
-    lake.links,
-    lake.conversation_id                  AS told_conversation_id,
-    lake.turn_index                       AS told_turn,
-    lake.user_id,
-    lake.context_hash_in,
-    lake.context_hash_out,
-    lake.context_version,
-    lake.context_store,
-    lake.context_hit,
-    lake.server_address,
-    lake.http_route,
-    lake.url_path,
-    lake.rpc_service,
-    lake.rpc_method,
-    lake.mcp_server,
-    lake.args_hash,
-    lake.input_hash,
-    CASE WHEN nodes.type = 'model' THEN lake.input_message_count END  AS message_count,
+    spans.parent_span_id,
+    spans.links,
+    spans.conversation_id                  AS told_conversation_id,
+    spans.turn_index                       AS told_turn,
+    spans.user_id,
+    spans.context_hash_in,
+    spans.context_hash_out,
+    spans.context_version,
+    spans.context_store,
+    spans.context_hit,
+    spans.server_address,
+    spans.http_route,
+    spans.url_path,
+    spans.rpc_service,
+    spans.rpc_method,
+    spans.mcp_server,
+    spans.args_hash,
+    spans.input_hash,
+    CASE WHEN nodes.type = 'model' THEN spans.input_message_count END  AS message_count,
     -- Of a whole prompt the hash changes with every call; of the last thing a person said it does not.
     CASE
-        WHEN lake.input_hash IS NULL THEN NULL
+        WHEN spans.input_hash IS NULL THEN NULL
         WHEN coalesce(
-            lake.attributes['gen_ai.input.messages.length'], lake.attributes['gen_ai.input.messages'],
-            lake.attributes['ai.prompt.messages.length'], lake.attributes['ai.prompt.messages']
+            spans.attributes['gen_ai.input.messages.length'], spans.attributes['gen_ai.input.messages'],
+            spans.attributes['ai.prompt.messages.length'], spans.attributes['ai.prompt.messages']
         ) IS NOT NULL THEN 'message'
         -- What an agent's run came to holds answers of tools after what was asked.
         WHEN coalesce(
-            lake.attributes['pydantic_ai.all_messages.length'], lake.attributes['pydantic_ai.all_messages']
+            spans.attributes['pydantic_ai.all_messages.length'], spans.attributes['pydantic_ai.all_messages']
         ) IS NOT NULL THEN NULL
         WHEN coalesce(
-            lake.attributes['input.value.length'], lake.attributes['input.value'],
-            lake.attributes['traceloop.entity.input.length'], lake.attributes['traceloop.entity.input'],
-            lake.attributes['langfuse.observation.input.length'], lake.attributes['langfuse.observation.input'],
-            lake.attributes['ai.prompt.length'], lake.attributes['ai.prompt'],
-            lake.attributes['gen_ai.prompt.length'], lake.attributes['gen_ai.prompt']
+            spans.attributes['input.value.length'], spans.attributes['input.value'],
+            spans.attributes['traceloop.entity.input.length'], spans.attributes['traceloop.entity.input'],
+            spans.attributes['langfuse.observation.input.length'], spans.attributes['langfuse.observation.input'],
+            spans.attributes['ai.prompt.length'], spans.attributes['ai.prompt'],
+            spans.attributes['gen_ai.prompt.length'], spans.attributes['gen_ai.prompt']
         ) IS NOT NULL THEN 'whole'
         ELSE 'hash'
     END                                   AS input_source,
-    CASE WHEN lake.vendor_kind IS NOT NULL THEN graph_step_of(lake.attributes) END  AS graph_step,
+    CASE WHEN spans.vendor_kind IS NOT NULL THEN graph_step_of(spans.attributes) END  AS graph_step,
     CASE
-        WHEN lake.context_hit IS NOT NULL THEN lake.context_hit
-        WHEN lake.cache_hit IS NOT NULL THEN lake.cache_hit
-        WHEN nodes.type = 'object_store' AND lake.http_status IS NOT NULL THEN lake.http_status <> 404
-        ELSE coalesce(lake.db_rows, lake.memory_record_count) > 0
+        WHEN spans.context_hit IS NOT NULL THEN spans.context_hit
+        WHEN spans.cache_hit IS NOT NULL THEN spans.cache_hit
+        WHEN nodes.type = 'object_store' AND spans.http_status IS NOT NULL THEN spans.http_status <> 404
+        ELSE coalesce(spans.db_rows, spans.memory_record_count) > 0
     END                                   AS is_hit,
     regexp_matches(
         concat_ws(' ', nodes.error_type, nodes.exception_type, nodes.status_message),
@@ -102,30 +102,28 @@ SELECT
     is_compaction_name(nodes.name)        AS is_compaction,
     is_turn_name(nodes.name)              AS is_turn_span,
     -- One trace holds a whole session: a socket that stays open, a client's session, a voice agent's.
-    coalesce(lake.asgi_event LIKE 'websocket.%', false)
+    coalesce(spans.asgi_event LIKE 'websocket.%', false)
         OR nodes.parent_id IS NULL
             AND (
-                coalesce(lake.http_status = 101, false)
-                OR lake.vendor_kind = 'session'
+                coalesce(spans.http_status = 101, false)
+                OR spans.vendor_kind = 'session'
                 OR regexp_matches(nodes.name, '(?i)(^|[^a-z])(websocket|realtime)([^a-z]|$)')
                 OR nodes.type <> 'http_server'
                     AND regexp_matches(nodes.name, '(?i)(^|[^a-z]|agent|client)session([^a-z]|$)')
             )                             AS is_session
-FROM lake
+FROM spans
 INNER JOIN nodes
-    ON nodes.cohort = lake.cohort
-    AND nodes.trace_id = lake.trace_id
-    AND nodes.span_id = lake.span_id
+    ON nodes.node_id = spans.node_id
 LEFT JOIN groups
     ON groups.node_id = nodes.node_id
 -- Most spans of a large system are plain steps and transport, and tell nothing here.
 WHERE nodes.parent_id IS NULL
     OR nodes.is_across
     OR nodes.type NOT IN ('internal', 'step', 'noise', 'prompt', 'http_client', 'rpc_client', 'http_server', 'rpc_server')
-    OR coalesce(lake.user_id, lake.asgi_event, lake.context_hash_in, lake.context_hash_out, lake.context_store) IS NOT NULL
-    OR coalesce(lake.turn_index, lake.context_version) IS NOT NULL
-    OR coalesce(lake.context_hit, lake.cache_hit) IS NOT NULL
-    OR lake.vendor_kind IS NOT NULL
+    OR coalesce(spans.user_id, spans.asgi_event, spans.context_hash_in, spans.context_hash_out, spans.context_store) IS NOT NULL
+    OR coalesce(spans.turn_index, spans.context_version) IS NOT NULL
+    OR coalesce(spans.context_hit, spans.cache_hit) IS NOT NULL
+    OR spans.vendor_kind IS NOT NULL
     OR coalesce(nodes.error_type, nodes.exception_type, nodes.status_message) IS NOT NULL
     OR nodes.type IN ('internal', 'step') AND (is_compaction_name(nodes.name) OR is_turn_name(nodes.name));
 
