@@ -333,6 +333,7 @@ SIGNALS = {
         agent a 0..10 conversation_id=c
 
         agent a 20..30 conversation_id=c
+          db checkpoint_writes 20..21 db_system=postgresql db_operation=SELECT db_rows=0
           cache GET 21..22 db_operation=GET server_address=score-cache cache_hit=false
           db orders 23..24 db_system=postgresql db_operation=SELECT db_rows=0
         """,

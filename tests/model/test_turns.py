@@ -159,6 +159,19 @@ SESSIONS = {
         """,
         [("100..200", "agent_turn"), ("1000..1100", "a")],
     ),
+    "a session that ends on an interrupt goes on with its last turn alone": (
+        """
+        - agent_session 0..9000 conversation_id=c
+          - agent_turn 100..200
+            model m 110..190
+          - agent_turn 300..500
+            model m 310..320
+            tool approve 330..490 ! error_type=ApprovalRequired
+
+        agent a 10000..10100 conversation_id=c
+        """,
+        [("100..200", "agent_turn"), ("300..10100", "agent_turn")],
+    ),
     "a request of several agents is one turn however long it rests": (
         """
         http_server /chat 0..20000 conversation_id=c

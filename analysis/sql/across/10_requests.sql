@@ -173,7 +173,9 @@ SELECT
     coalesce(split.span_id, openers.span_id)         AS span_id,
     -- what comes before a session's first answer belongs to it
     CASE WHEN coalesce(split.part, 1) > 1 THEN split.start_ns ELSE 0 END                 AS from_ns,
-    interrupted.request_id IS NOT NULL               AS is_interrupted
+    -- An interrupt is the last thing in its request, so in a session it is the last answer's.
+    interrupted.request_id IS NOT NULL
+        AND coalesce(split.part = max(split.part) OVER (PARTITION BY openers.request_id), true)  AS is_interrupted
 FROM openers
 LEFT JOIN split
     ON split.request_id = openers.request_id

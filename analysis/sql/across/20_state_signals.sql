@@ -381,7 +381,7 @@ last_answers AS (
     SELECT
         *,
         max(CASE WHEN NOT is_error THEN turn_no END) OVER alike                    AS answered_turn_no,
-        arg_max(node_id, end_ns) FILTER (WHERE NOT is_error) OVER alike            AS answered_id,
+        arg_max(node_id, (end_ns, span_id)) FILTER (WHERE NOT is_error) OVER alike  AS answered_id,
         max(end_ns) FILTER (WHERE NOT is_error) OVER alike                         AS answered_ns
     FROM reads
     WINDOW alike AS (
@@ -580,7 +580,7 @@ ordered AS (
         asked_in_turns.start_ns,
         asked_in_turns.span_id,
         max(asked_in_turns.end_ns) OVER earlier                                      AS busy_until_ns,
-        arg_max(asked_in_turns.request_id, asked_in_turns.end_ns) OVER earlier       AS busy_id
+        arg_max(asked_in_turns.request_id, (asked_in_turns.end_ns, asked_in_turns.span_id)) OVER earlier  AS busy_id
     FROM asked_in_turns
     INNER JOIN turn_starts
         ON turn_starts.request_id = asked_in_turns.request_id

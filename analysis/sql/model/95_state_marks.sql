@@ -7,9 +7,11 @@
 CREATE OR REPLACE TEMP MACRO is_state_name(text) AS
     regexp_matches(
         lower(text),
-        '(^|[^a-z])(sessions?|checkpoints?|checkpointer|checkpoint_writes|memory|memories|conversations?|threads?'
+        '(^|[^a-z])(sessions?|checkpoints?|checkpointer|memory|memories|conversations?|threads?'
         || '|transcripts?|contexts?|chat_?history|message_?store|agent_?states?)([^a-z]|$)'
-    );
+    )
+    -- LangGraph's other tables are empty as a rule.
+    AND NOT regexp_matches(lower(text), 'checkpoint_(writes|blobs|migrations)');
 
 CREATE OR REPLACE TEMP MACRO is_compaction_name(text) AS
     regexp_matches(
