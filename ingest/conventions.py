@@ -91,7 +91,7 @@ PROVIDERS = {
     "vertex_ai": "gcp.vertex_ai",
     "vertexai": "gcp.vertex_ai",
     "gemini": "gcp.gemini",
-    "google": "gcp.gen_ai",
+    "google": "gcp.gemini",
     "xai": "x_ai",
     "azure": "azure.ai.openai",
     "aws": "aws.bedrock",
@@ -124,6 +124,22 @@ FRAMEWORKS = frozenset(
         "openai_agents",
     }
 )
+
+# Monocle's `span.type`, in words that other vendors use too.
+MONOCLE_KINDS = {
+    "inference": "llm",
+    "inference.framework": "llm",
+    "inference.modelapi": "llm",
+    "agentic.invocation": "agent",
+    "agentic.tool.invocation": "tool",
+    "agentic.mcp.invocation": "tool",
+    "agentic.delegation": "handoff",
+    "agentic.request": "chain",
+    "agentic.turn": "chain",
+    "retrieval": "retriever",
+    "embedding.modelapi": "embedding",
+    "generic": "task",
+}
 
 _UNKNOWN = frozenset({"unknown"})
 _A, _T = "traceloop.association.properties.", "langsmith.metadata."
@@ -161,10 +177,12 @@ COLUMNS: tuple[Column, ...] = (
             "spring.ai.kind",
             "ai.operationId",
             "operation.name",
+            "span.type",
         ),
         Meaning.LOWER,
         _SPAN,
         missing=frozenset({"unknown", "span"}),
+        renames=MONOCLE_KINDS,
     ),
     Column("asgi_event", ("asgi.event.type",), place=_SPAN),
     Column("boundary_name", ("orch.boundary.name",), place=_SPAN),
@@ -180,12 +198,13 @@ COLUMNS: tuple[Column, ...] = (
             "recipient_agent_type",
             "ai.telemetry.functionId",
             "langsmith.trace.name",
+            "llmmas.agent.id",
         ),
         place=_SPAN,
         missing=_UNKNOWN,
     ),
     Column("agent_id", ("gen_ai.agent.id",), place=_SPAN),
-    Column("entity_name", ("traceloop.entity.name",), place=_SPAN),
+    Column("entity_name", ("traceloop.entity.name", "entity.1.name"), place=_SPAN),
     Column("executor_id", ("executor.id",), place=_SPAN),
     Column(
         "workflow_name",
@@ -200,10 +219,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("graph_node_id", ("graph.node.id",), place=_SPAN),
     Column("graph_node_parent_id", ("graph.node.parent_id",), place=_SPAN),
     Column(
-        "handoff_from", ("gen_ai.handoff.from_agent", "gen_ai.agent.handoff_parent"), place=_SPAN
+        "handoff_from",
+        ("gen_ai.handoff.from_agent", "gen_ai.agent.handoff_parent", "entity.1.from_agent"),
+        place=_SPAN,
     ),
-    Column("handoff_to", ("gen_ai.handoff.to_agent",), place=_SPAN),
-    Column("message_sender", ("sender_agent_type", "message.source_id"), place=_SPAN),
+    Column("handoff_to", ("gen_ai.handoff.to_agent", "entity.1.to_agent"), place=_SPAN),
+    Column("message_sender", ("sender_agent_type", "message.source_id", "llmmas.source_agent.id"), place=_SPAN),
     Column(
         "conversation_id",
         (
@@ -221,6 +242,7 @@ COLUMNS: tuple[Column, ...] = (
             "gen_ai.thread.id",
             "ai.telemetry.metadata.sessionId",
             "spring.ai.chat.client.conversation.id",
+            "llmmas.session.id",
         ),
         missing=frozenset({"unknown", "none", "null", "default"}),
     ),
@@ -433,7 +455,7 @@ COLUMNS: tuple[Column, ...] = (
     # tools, protocols of agents, retrieval, memory
     Column(
         "tool_name",
-        ("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "fastmcp.component.key"),
+        ("gen_ai.tool.name", "tool.name", "ai.toolCall.name"),
         place=_SPAN,
     ),
     Column(
@@ -528,6 +550,7 @@ COLUMNS: tuple[Column, ...] = (
             "messaging.destination",
             "messaging.url",
             "celery.task_name",
+            "llmmas.target_agent.id",
         ),
         Meaning.LAST_PART,
         _SPAN,
@@ -543,7 +566,7 @@ COLUMNS: tuple[Column, ...] = (
         Meaning.LOWER,
         _SPAN,
     ),
-    Column("message_id", ("messaging.message.id", "messaging.message_id"), place=_SPAN),
+    Column("message_id", ("messaging.message.id", "messaging.message_id", "llmmas.message.id"), place=_SPAN),
     Column(
         "enqueued_ns",
         (
@@ -581,6 +604,7 @@ COLUMNS: tuple[Column, ...] = (
             "peer.address",
             "url.full",
             "http.url",
+            "entity.1.inference_endpoint",
         ),
         Meaning.HOST,
         _SPAN,
@@ -640,6 +664,8 @@ COLUMNS: tuple[Column, ...] = (
             "http.resend_count",
             "retry_attempts",
             "celery.retries",
+            Key("messaging.servicebus.message.delivery_count", shift=-1),
+            Key("messaging.gcp_pubsub.message.delivery_attempt", shift=-1),
             "http.request.header.x-stainless-retry-count",
             Key("http.request.header.x-envoy-attempt-count", shift=-1),
             Key("orch.boundary.attempt", shift=-1),
@@ -705,12 +731,13 @@ COLUMNS: tuple[Column, ...] = (
         "pilot_variant",
         ("orch.pilot.variant", "feature_flag.result.variant", "feature_flag.variant"),
     ),
-    Column("fault_id", ("orch.fault.id",)),
+    Column("fault_id", ("orch.fault.id", "llmmas.fault.spec_id")),
     Column(
         "fault_type",
         (
             "orch.fault.type",
             "goblin.assault.type",
+            "llmmas.fault.type",
             Key("response_flags", meaning=Meaning.ENVOY_FAULT),
         ),
     ),
@@ -722,6 +749,8 @@ EVENT_COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "exception_type": ("exception", ("exception.type",)),
     "exception_message": ("exception", ("exception.message",)),
     "error_code": ("exception", ("exception.message",)),
+    "input_tokens": ("metadata", ("prompt_tokens",)),
+    "output_tokens": ("metadata", ("completion_tokens",)),
     "pilot_variant": (
         "feature_flag",
         (
@@ -747,6 +776,7 @@ KEPT_TOO = frozenset(
         "messaging.destination.name",
         "messaging.destination.template",
         "messaging.url",
+        "model_name",
         "workflow.id",
         "response_flags",
     }
@@ -813,7 +843,7 @@ CONTENT = (
     r"^mcp\..*(arguments?|params?|results?|content|body|payload|text|data)(\..*)?$",
     r"(^|[._])(tool|function)([._].*)?[._](arguments?|args|parameters|inputs?|outputs?|results?"
     r"|response)(\..*)?$",
-    r"(^|[._])(body|payload|transcript|utterance|prompts?|completions?)$",
+    r"(^|[._])(body|payload|transcript|utterance|prompts?|completions?|preview)$",
     r"^(retrieval|reranker|retriever)\.(documents?|query)(\..*)?$",
 )
 

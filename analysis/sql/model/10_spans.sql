@@ -34,6 +34,8 @@ SELECT
     )                                                                 AS celery_task,
     coalesce(model_host(lower(server_address)), '')                   AS host_provider,
     attributes['workflow.id']                                         AS workflow_id,
+    -- A key this bare says model wherever people price cars.
+    CASE WHEN request_model IS NOT NULL AND response_model IS NULL THEN attributes['model_name'] END AS bare_model,
     attributes['faas.invoked_name']                                   AS invoked_function,
     lower(attributes['gen_ai.task.status'])                           AS task_status,
     attributes['pydantic_ai.tool.failure_stage']                      AS failure_stage,
@@ -47,8 +49,17 @@ SELECT
             CASE
                 WHEN response_model IS NOT NULL AND vendor_kind IS NOT NULL
                 THEN nullif(regexp_extract(attributes['metadata'], '"ls_model_name": *"([^"]+)"', 1), '')
+                -- Monocle tells the model as the second thing its span is about.
+                WHEN vendor_kind = 'llm' THEN attributes['entity.2.name']
             END
         ) AS request_model,
+        coalesce(
+            tool_name,
+            CASE
+                WHEN coalesce(mcp_method, CASE WHEN lower(rpc_system) = 'mcp' THEN rpc_method END) IS NOT NULL
+                THEN nullif(regexp_extract(attributes['fastmcp.component.key'], '^(?:tool:)?([^:@]+)(?:@|$)', 1), '')
+            END
+        ) AS tool_name,
         lower(db_system) AS db_system,
         lower(rpc_system) AS rpc_system,
         lower(server_address) AS server_address,

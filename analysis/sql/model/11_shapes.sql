@@ -4,6 +4,16 @@
 -- `decision` is the rule and the type; the first rule that matches wins. D12 and D13 need the tree.
 -- What is only ever held against another span's (a call's id, an answer's, a host, a query) is kept as a hash.
 
+-- the closed set that `orch.node.type` may name; another word is no type
+CREATE OR REPLACE TEMP MACRO is_type(word) AS
+    word IN (
+        'agent', 'workflow', 'step', 'handoff', 'model', 'embedding', 'reranker', 'retriever', 'tool',
+        'mcp_client', 'mcp_server', 'mcp_control', 'guardrail', 'evaluator', 'memory', 'prompt',
+        'http_client', 'http_server', 'rpc_client', 'rpc_server', 'faas_client', 'db', 'cache',
+        'object_store', 'queue_producer', 'queue_consumer', 'queue_poll', 'queue_admin', 'ui',
+        'internal', 'noise'
+    );
+
 CREATE OR REPLACE TEMP TABLE shapes AS
 WITH
 
@@ -46,6 +56,7 @@ evidence AS (
         host_provider,
         request_model,
         response_model,
+        bare_model,
         response_id,
         request_type,
         data_source_id,
@@ -116,7 +127,7 @@ decided AS (
     SELECT
         *,
         CASE
-            WHEN node_type IS NOT NULL THEN 'D0 ' || lower(node_type)
+            WHEN node_type IS NOT NULL AND is_type(trim(lower(node_type))) THEN 'D0 ' || trim(lower(node_type))
 
             WHEN asgi_event IS NOT NULL
                 OR (kind = 'INTERNAL' AND regexp_matches(name, ' (http|websocket) (send|receive)$'))
@@ -156,7 +167,9 @@ decided AS (
             WHEN tool_name IS NOT NULL OR tool_call_id IS NOT NULL THEN 'D5 tool'
             WHEN guardrail_name IS NOT NULL THEN 'D5 guardrail'
             WHEN evaluation_name IS NOT NULL THEN 'D5 evaluator'
-            WHEN request_model IS NOT NULL OR response_model IS NOT NULL OR request_type IS NOT NULL THEN
+            WHEN response_model IS NOT NULL OR request_type IS NOT NULL
+                OR (request_model IS NOT NULL AND request_model IS DISTINCT FROM bare_model)
+            THEN
                 CASE lower(request_type)
                     WHEN 'rerank' THEN 'D5 reranker'
                     WHEN 'embedding' THEN 'D5 embedding'
@@ -258,8 +271,9 @@ SELECT
             coalesce(provider_name(provider), nullif(host_provider, ''), '?') || '/'
             || coalesce(nullif(response_model, 'unknown'), nullif(request_model, 'unknown'), '?')
         WHEN type IN ('retriever', 'guardrail', 'evaluator', 'memory') THEN coalesce(
+            -- A store's id is its name, and no run's.
+            CASE WHEN type = 'retriever' THEN data_source_id END,
             plain_name(CASE type
-                WHEN 'retriever' THEN data_source_id
                 WHEN 'guardrail' THEN guardrail_name
                 WHEN 'evaluator' THEN evaluation_name
                 WHEN 'memory' THEN memory_store
@@ -290,7 +304,7 @@ SELECT
         AND regexp_matches(
             user_agent,
             '(?i)^(python-httpx|python-requests|aiohttp|python/|okhttp|axios|node-fetch'
-            || '|go-http-client|grpc-|openai/|[a-z]+-ai/)'
+            || '|go-http-client|grpc-|(async)?(azure)?openai/|[a-z]+-ai/)'
         )                                           AS is_program,
     type IN ('http_server', 'rpc_server', 'ui', 'internal')
         AND regexp_matches(

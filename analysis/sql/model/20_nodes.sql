@@ -32,10 +32,16 @@ signals AS (
         rpc_code(spans.rpc_status)                                               AS rpc,
         lower(spans.finish_reason)                                               AS finish,
         -- Most spans say nothing of an error, and expressions over nothing are dear.
-        coalesce(spans.error_type, spans.exception_type, spans.status_message) IS NOT NULL AND regexp_matches(
-            concat_ws(' ', spans.error_type, spans.exception_type, spans.status_message),
-            'GraphInterrupt|NodeInterrupt|GraphBubbleUp|ParentCommand|GraphDrained|Command\(|CallDeferred'
-            || '|ApprovalRequired|StopIteration|StopAsyncIteration|GeneratorExit|\bWatchError'
+        -- Words that errors quote, too, count where a text begins with them.
+        coalesce(
+            spans.error_type, spans.exception_type, spans.status_message, spans.exception_message
+        ) IS NOT NULL AND regexp_matches(
+            concat_ws(
+                chr(10), spans.error_type, spans.exception_type, spans.status_message, spans.exception_message
+            ),
+            '(?m)GraphInterrupt|NodeInterrupt|GraphBubbleUp|ParentCommand|GraphDrained|CallDeferred'
+            || '|ApprovalRequired|\bWatchError'
+            || '|^(?:\w+\.)*(?:StopIteration|StopAsyncIteration|GeneratorExit)\b|^(?:\w+\.)*Command\('
         )                                                                        AS is_control,
         spans.error_type IS NOT NULL
             OR upper(spans.log_level) IN ('ERROR', 'FATAL')
@@ -51,7 +57,7 @@ judged AS (
         signals.* EXCLUDE (node_id),
         tree.* EXCLUDE (
             is_root, parent_kind, is_parent_browser, is_browser, has_links, call_hash, answer_hash, host_hash,
-            query_hash, operation, is_program
+            query_hash, operation, is_program, is_probe, is_parent_remote
         ),
         CASE
             WHEN is_control OR celery_state = 'RETRY' THEN false
@@ -92,25 +98,7 @@ SELECT
     judged.rule,
     judged.role,
     CASE WHEN judged.type <> 'step' THEN judged.label END            AS label,
-    -- A parent that was lost is a hole in the trace; a parent elsewhere is a client we cannot see.
-    (
-        judged.parent_state IN ('root', 'remote')
-        OR (judged.parent_state = 'missing' AND judged.is_parent_remote IS NULL)
-    )
-        AND NOT judged.is_cyclic
-        AND (
-            (
-                judged.type IN ('http_server', 'rpc_server', 'ui')
-                AND lost.node_id IS NULL
-                AND NOT judged.is_probe
-            )
-            OR (judged.parent_state = 'root' AND judged.type IN ('agent', 'workflow'))
-            OR (
-                judged.parent_state = 'root'
-                AND judged.type IN ('internal', 'step', 'prompt')
-                AND working.root_id IS NOT NULL
-            )
-        )                                                            AS is_user_facing,
+    openings.node_id IS NOT NULL                                     AS is_user_facing,
     lost.node_id IS NOT NULL                                         AS is_cut,
     judged.conversation_id,
     judged.is_error,
@@ -122,7 +110,7 @@ SELECT
             http_class(http_status),
             rpc_class(rpc),
             http_class(TRY_CAST(error_type AS INTEGER)),
-            rpc_class(TRY_CAST(error_type AS INTEGER)),
+            rpc_class(rpc_code(error_type)),
             named_class(error_type),
             named_class(exception_type),
             named_class(db_status),
@@ -153,7 +141,7 @@ SELECT
     judged.exception_message,
     judged.weight
 FROM judged
-LEFT JOIN working
-    ON working.root_id = judged.node_id
+LEFT JOIN openings
+    ON openings.node_id = judged.node_id
 LEFT JOIN lost
     ON lost.node_id = judged.node_id;

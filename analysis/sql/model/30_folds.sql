@@ -13,7 +13,7 @@ taken AS (
         has_links
     FROM tree
     WHERE type = 'queue_consumer'
-        OR (type = 'agent' AND kind = 'CONSUMER')
+        OR (type = 'agent' AND (kind = 'CONSUMER' OR has_links))
 ),
 
 linked AS (
@@ -93,13 +93,14 @@ ruled AS (
             WHEN type IN ('http_client', 'rpc_client')
                 AND outer_type IN (
                     'model', 'embedding', 'reranker', 'mcp_client', 'db', 'cache', 'object_store',
-                    'queue_producer', 'queue_poll', 'memory', 'faas_client'
+                    'queue_producer', 'queue_poll', 'queue_admin', 'mcp_control', 'memory', 'faas_client'
                 )
             THEN 'transport'
             WHEN type IN ('http_server', 'rpc_server')
                 AND outer_type IN (
                     'http_client', 'rpc_client', 'faas_client', 'model', 'embedding', 'reranker',
-                    'mcp_client'
+                    'mcp_client', 'mcp_control', 'db', 'cache', 'object_store', 'queue_producer',
+                    'queue_poll', 'queue_admin', 'memory'
                 )
             THEN 'server'
             WHEN type = 'mcp_server' AND outer_type = 'http_server' THEN 'server'

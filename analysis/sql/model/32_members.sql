@@ -49,19 +49,25 @@ LEFT JOIN sizes
     ON sizes.group_id = groups.group_id
 WHERE nodes.role <> 'transparent';
 
--- a handoff marker and the agent it led to: the first later agent of that name in the trace
+-- a handoff marker and the agent it led to: the first later one of that name, beside the marker's own if it can be
 CREATE OR REPLACE TEMP TABLE handed AS
 SELECT
     marker.node_id                             AS marker_id,
     marker.agent_id                            AS owner_id,
-    min_by(agent.node_id, (agent.start_ns, agent.node_id))  AS agent_id
+    marker.start_ns,
+    min_by(
+        agent.node_id,
+        (agent.agent_id IS DISTINCT FROM owner.agent_id, agent.start_ns, agent.node_id)
+    )                                          AS agent_id
 FROM nodes AS marker
+LEFT JOIN nodes AS owner
+    ON owner.node_id = marker.agent_id
 INNER JOIN nodes AS agent
     ON agent.trace_no = marker.trace_no
     AND agent.type = 'agent'
     AND agent.start_ns >= marker.start_ns
     AND (
-        marker.label IS NULL
+        (marker.label IS NULL AND agent.agent_id IS NOT DISTINCT FROM owner.agent_id)
         OR replace(lower(agent.label), ' ', '_') = replace(lower(marker.label), ' ', '_')
     )
     AND agent.node_id <> coalesce(marker.agent_id, -1)

@@ -2,6 +2,14 @@
 --
 -- The outermost names it, the innermost model counts, and tokens are never added. Most groups are one span.
 
+-- rate.Rate/GetRates, however an instrumentation splits it; without a service, whose it is
+CREATE OR REPLACE TEMP MACRO rpc_name(service, method, name, owner) AS
+    'rpc:' || CASE
+        WHEN service IS NULL AND contains(method, '/') THEN trim(method, '/')
+        WHEN service IS NULL AND method IS NULL AND regexp_full_match(name, '/?[\w.$]+/\w+') THEN trim(name, '/')
+        ELSE coalesce(service, owner, '?') || '/' || ltrim(coalesce(method, plain_name(name), '?'), '/')
+    END;
+
 CREATE OR REPLACE TEMP TABLE parts AS
 WITH
 
@@ -12,8 +20,6 @@ said AS (
         members.place,
         spans.cohort,
         members.type IN ('mcp_client', 'mcp_server')                        AS has_mcp,
-        members.type = 'agent' AND members.part = 'consumer'                AS has_agent_consumer,
-        CASE WHEN members.part = 'consumer' AND members.type = 'agent' THEN members.label END  AS consumer_agent,
         CASE
             WHEN is_model(members.type) AND members.label NOT LIKE '?/%'
             THEN split_part(members.label, '/', 1)
@@ -45,10 +51,14 @@ said AS (
         spans.mcp_server                                                    AS told_server,
         CASE WHEN members.type = 'mcp_server' THEN members.service END      AS serving_service,
         CASE WHEN members.type IN ('mcp_client', 'http_client') THEN spans.server_address END       AS server_host,
-        CASE WHEN members.part IN ('server', 'consumer') THEN members.service END                   AS callee_service,
+        CASE WHEN members.part = 'server' THEN members.service END                                  AS callee_service,
         CASE
             WHEN members.type = 'http_server' THEN coalesce(spans.http_route, path_template(spans.url_path))
         END                                                                 AS server_route,
+        CASE
+            WHEN members.part = 'server' AND members.type = 'rpc_server'
+            THEN rpc_name(spans.rpc_service, spans.rpc_method, spans.name, members.service)
+        END                                                                 AS server_method,
         CASE WHEN NOT members.type LIKE 'queue%' THEN spans.retry_count END AS retry_count,
         members.fault_id,
         spans.pilot_variant,
@@ -73,8 +83,6 @@ SELECT
     group_id,
     min(cohort)                          AS cohort,
     bool_or(has_mcp)                     AS has_mcp,
-    bool_or(has_agent_consumer)          AS has_agent_consumer,
-    arg_min(consumer_agent, place)       AS consumer_agent,
     arg_max(provider, place)             AS provider,
     arg_max(response_model, place)       AS response_model,
     arg_max(request_model, place)        AS request_model,
@@ -83,7 +91,7 @@ SELECT
     max(cache_read_tokens)               AS cache_read_tokens,
     max(cache_write_tokens)              AS cache_write_tokens,
     max(reasoning_tokens)                AS reasoning_tokens,
-    max(cost_usd)                        AS cost_usd,
+    arg_max(cost_usd, place)             AS cost_usd,
     min(first_chunk_ms)                  AS first_chunk_ms,
     arg_min(tool_name, place)            AS tool_name,
     min(mcp_uri)                         AS mcp_uri,
@@ -92,6 +100,7 @@ SELECT
     min(server_host)                     AS server_host,
     arg_max(callee_service, place)       AS callee_service,
     min(server_route)                    AS server_route,
+    arg_min(server_method, place)        AS server_method,
     max(retry_count)                     AS retry_count,
     min(fault_id)                        AS fault_id,
     min(pilot_variant)                   AS pilot_variant,

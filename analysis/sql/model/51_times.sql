@@ -4,23 +4,48 @@ CREATE OR REPLACE TEMP TABLE times AS
 WITH
 
 -- the serving side, without the servers inside servers
-serving AS (
+servers AS (
     SELECT
         members.group_id,
-        count(*)                                                                    AS servers,
-        CASE
-            WHEN sum(members.end_ns - members.start_ns) <= max(members.end_ns) - min(members.start_ns)
-            THEN sum(members.end_ns - members.start_ns)
-            ELSE max_by(members.end_ns - members.start_ns, (members.end_ns, members.node_id))
-        END / 1e6                                                                   AS server_ms,
-        min(members.start_ns)                                                       AS server_start_ns,
-        max(members.end_ns)                                                         AS server_end_ns
+        members.node_id,
+        members.start_ns,
+        members.end_ns
     FROM members
     LEFT JOIN members AS outer_member
         ON outer_member.node_id = members.outer_id
     WHERE members.part = 'server'
         AND outer_member.part IS DISTINCT FROM 'server'
-    GROUP BY members.group_id
+),
+
+serving AS (
+    SELECT
+        group_id,
+        count(*)                                                AS servers,
+        sum(end_ns - start_ns)                                  AS sum_ns,
+        max_by(end_ns - start_ns, (end_ns, node_id))            AS last_ns,
+        min(start_ns)                                           AS server_start_ns,
+        max(end_ns)                                             AS server_end_ns
+    FROM servers
+    GROUP BY group_id
+),
+
+-- servers that worked at once: only the last of them is what the caller waited for
+crowded AS (
+    SELECT DISTINCT group_id
+    FROM (
+        SELECT
+            servers.group_id,
+            max(servers.end_ns) OVER (
+                PARTITION BY servers.group_id
+                ORDER BY servers.start_ns, servers.node_id
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ) > servers.start_ns  AS is_beside
+        FROM servers
+        SEMI JOIN serving
+            ON serving.group_id = servers.group_id
+            AND serving.servers > 1
+    )
+    WHERE is_beside
 ),
 
 attempted AS (
@@ -31,18 +56,22 @@ attempted AS (
         max_by(last_ms, (attempts, -began_ns, outer_id))       AS last_attempt_ms
     FROM (
         SELECT
-            group_id,
-            outer_id,
+            members.group_id,
+            members.outer_id,
             count(*)                                                        AS attempts,
-            min(start_ns)                                                   AS began_ns,
-            min_by(end_ns - start_ns, (start_ns, node_id)) / 1e6            AS first_ms,
-            max_by(end_ns - start_ns, (start_ns, node_id)) / 1e6            AS last_ms
+            min(members.start_ns)                                                   AS began_ns,
+            min_by(members.end_ns - members.start_ns, (members.start_ns, members.node_id)) / 1e6  AS first_ms,
+            max_by(members.end_ns - members.start_ns, (members.start_ns, members.node_id)) / 1e6  AS last_ms
         FROM members
-        WHERE part = 'attempt'
+        INNER JOIN tree
+            ON tree.node_id = members.node_id
+        WHERE members.part = 'attempt'
         GROUP BY
-            group_id,
-            outer_id,
-            type
+            members.group_id,
+            members.outer_id,
+            members.type,
+            -- Another host is another try's own series.
+            tree.host_hash
     )
     GROUP BY group_id
 ),
@@ -51,6 +80,9 @@ attempted AS (
 queued AS (
     SELECT
         pairs.producer_id                                                           AS group_id,
+        bool_or(consumer.type = 'agent')                                            AS is_by_agent,
+        min_by(consumer.label, (consumer.start_ns, consumer.node_id)) FILTER (consumer.type = 'agent')  AS agent,
+        min_by(consumer.service, (consumer.start_ns, consumer.node_id))             AS service,
         min(CASE
             WHEN spans.enqueued_ns IS NOT NULL THEN consumer.start_ns - spans.enqueued_ns
             WHEN consumer.start_ns - producer.end_ns >= -2000000 THEN greatest(consumer.start_ns - producer.end_ns, 0)
@@ -69,14 +101,17 @@ queued AS (
 SELECT
     sized.group_id,
     serving.servers,
-    serving.server_ms,
+    CASE WHEN crowded.group_id IS NULL THEN serving.sum_ns ELSE serving.last_ns END / 1e6  AS server_ms,
     serving.server_start_ns,
     serving.server_end_ns,
     attempted.attempts,
     attempted.first_attempt_ms,
     attempted.last_attempt_ms,
     queued.queue_ms,
-    queued.group_id IS NOT NULL  AS is_taken
+    queued.group_id IS NOT NULL          AS is_taken,
+    coalesce(queued.is_by_agent, false)  AS is_taken_by_agent,
+    queued.agent                         AS taking_agent,
+    queued.service                       AS taking_service
 FROM (
     SELECT DISTINCT group_id
     FROM members
@@ -87,6 +122,8 @@ FROM (
 ) AS sized
 LEFT JOIN serving
     ON serving.group_id = sized.group_id
+LEFT JOIN crowded
+    ON crowded.group_id = sized.group_id
 LEFT JOIN attempted
     ON attempted.group_id = sized.group_id
 LEFT JOIN queued

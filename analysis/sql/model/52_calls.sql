@@ -66,10 +66,40 @@ variants AS (
     GROUP BY trace_no
 ),
 
+-- two markers of one handoff, or two agents that gave it: the last before it gave it
+handing AS (
+    SELECT
+        agent_id,
+        max_by(owner_id, (start_ns, marker_id))  AS owner_id
+    FROM handed
+    GROUP BY agent_id
+),
+
+resent AS (
+    SELECT DISTINCT again.node_id
+    FROM nodes AS again
+    SEMI JOIN (
+        SELECT group_id
+        FROM parts
+        WHERE retry_count > 0
+    ) AS repeated
+        ON repeated.group_id = again.node_id
+    INNER JOIN nodes AS sibling
+        ON sibling.parent_id = again.parent_id
+        AND sibling.type = again.type
+        AND sibling.name = again.name
+        AND sibling.is_error
+        AND sibling.end_ns <= again.start_ns
+),
+
 crossings AS (
     SELECT
         nodes.*,
-        parts.* EXCLUDE (group_id, cohort, fault_id, pilot_variant, response_model, request_model),
+        parts.* EXCLUDE (
+            group_id, cohort, fault_id, pilot_variant, response_model, request_model, retry_count
+        ),
+        -- Where the earlier tries are spans beside it, this span is one try.
+        CASE WHEN resent.node_id IS NULL THEN parts.retry_count END                    AS retry_count,
         -- A call that failed names no model that answered: it goes with those that were answered.
         coalesce(parts.response_model, answering.response_model, parts.request_model)  AS model,
         parts.fault_id                                                              AS group_fault_id,
@@ -87,13 +117,16 @@ crossings AS (
         times.last_attempt_ms,
         times.queue_ms,
         coalesce(times.is_taken, false)                                             AS is_taken,
+        coalesce(times.is_taken_by_agent, false)                                    AS is_taken_by_agent,
+        times.taking_agent,
+        times.taking_service,
         resources.resource,
         resources.access,
         CASE
             WHEN is_model(nodes.type) THEN 'model'
             WHEN nodes.type IN ('mcp_client', 'mcp_server') OR (nodes.type = 'tool' AND parts.has_mcp) THEN 'mcp'
             WHEN nodes.type = 'tool' THEN 'tool'
-            WHEN nodes.type IN ('agent', 'workflow', 'handoff') OR parts.has_agent_consumer THEN 'agent'
+            WHEN nodes.type IN ('agent', 'workflow', 'handoff') OR times.is_taken_by_agent THEN 'agent'
             WHEN nodes.type = 'retriever' THEN 'retrieval'
             WHEN nodes.type IN ('memory', 'guardrail', 'evaluator') THEN nodes.type
             WHEN nodes.type = 'db' THEN 'database'
@@ -104,7 +137,7 @@ crossings AS (
         END                                                                         AS boundary_kind,
         -- a span may name its caller itself; the tree says it otherwise
         CASE
-            WHEN nodes.type IN ('agent', 'workflow', 'handoff') OR parts.has_agent_consumer
+            WHEN nodes.type IN ('agent', 'workflow', 'handoff') OR times.is_taken_by_agent
             THEN plain_name(coalesce(
                 CASE WHEN parts.graph_node_parent_id <> nodes.label THEN parts.graph_node_parent_id END,
                 parts.handoff_from,
@@ -125,10 +158,12 @@ crossings AS (
         ON times.group_id = nodes.node_id
     LEFT JOIN variants
         ON variants.trace_no = nodes.trace_no
-    LEFT JOIN handed
-        ON handed.agent_id = nodes.node_id
+    LEFT JOIN handing
+        ON handing.agent_id = nodes.node_id
     LEFT JOIN speakers AS owner
-        ON owner.node_id = handed.owner_id
+        ON owner.node_id = handing.owner_id
+    LEFT JOIN resent
+        ON resent.node_id = nodes.node_id
 ),
 
 placed_callers AS (
@@ -175,7 +210,13 @@ named AS (
                     coalesce(crossings.told_server, crossings.serving_service, crossings.server_host, '?')
                     || '/' || coalesce(crossings.tool_name, crossings.label, '?')
                 )
-            WHEN crossings.has_agent_consumer THEN 'agent:' || coalesce(crossings.consumer_agent, '?')
+            WHEN crossings.is_taken_by_agent THEN 'agent:' || coalesce(crossings.taking_agent, '?')
+            WHEN crossings.type = 'rpc_client' AND starts_with(crossings.resource, 'rpc:?/')
+            THEN coalesce(crossings.server_method, crossings.resource)
+            WHEN crossings.type = 'http_client' AND starts_with(crossings.resource, 'http:?')
+                AND crossings.callee_service IS NOT NULL
+            THEN 'http:' || crossings.callee_service
+                || coalesce(nullif(substr(crossings.resource, 7), ''), crossings.server_route, '')
             WHEN crossings.type = 'http_client'
                 AND regexp_full_match(crossings.resource, 'http:[^/]*')
                 AND crossings.server_route IS NOT NULL
@@ -211,7 +252,7 @@ SELECT
     final_kind                                                      AS kind,
     callee,
     caller_id,
-    coalesce(callee_service, CASE WHEN is_server(type) THEN service END)  AS callee_service,
+    coalesce(taking_service, callee_service, CASE WHEN is_server(type) THEN service END)  AS callee_service,
     owner_agent,
     owner_service,
     CASE

@@ -8,6 +8,10 @@ SELECT DISTINCT trace_no
 FROM nodes
 WHERE is_error;
 
+-- An agent that is linked to a message, and runs inside a workflow, fails that workflow.
+CREATE OR REPLACE TEMP MACRO is_apart(part, type, kind) AS
+    part = 'consumer' AND NOT (type = 'agent' AND kind <> 'CONSUMER');
+
 CREATE OR REPLACE TEMP TABLE units AS
 SELECT
     nodes.node_id                                                             AS unit_id,
@@ -15,8 +19,9 @@ SELECT
     nodes.trace_id,
     nodes.trace_no,
     -- The sender of a message does not see what became of it.
-    CASE WHEN groups.part <> 'consumer' THEN above.unit_id END                AS parent_unit_id,
-    groups.part = 'consumer'                                                  AS is_async,
+    CASE WHEN NOT is_apart(groups.part, nodes.type, nodes.kind) THEN above.unit_id END  AS parent_unit_id,
+    is_apart(groups.part, nodes.type, nodes.kind)                             AS is_async,
+    solid.unit_id                                                             AS solid_unit_id,
     calls.call_id,
     calls.boundary_id,
     calls.kind,
@@ -47,6 +52,8 @@ LEFT JOIN (
     ON degraded.node_id = groups.node_id
 LEFT JOIN groups AS above
     ON above.node_id = nodes.parent_id
+LEFT JOIN groups AS solid
+    ON solid.node_id = nodes.solid_id
 LEFT JOIN calls
     ON calls.call_id = groups.node_id
 LEFT JOIN entries
@@ -89,9 +96,10 @@ SELECT
     unit_id,
     first(unit_id) OVER run_rows                     AS logical_id,
     count(*) FILTER (is_error) OVER run_rows         AS failed_tries,
-    bool_or(NOT is_error) OVER run_rows              AS is_mended
+    bool_or(NOT is_error) OVER run_rows
+        OR coalesce(max(start_ns) FILTER (NOT is_error) OVER alike_rows >= end_ns, false)  AS is_mended
 FROM runs
-WINDOW run_rows AS (
+WINDOW alike_rows AS (PARTITION BY caller_id, boundary_id), run_rows AS (
     PARTITION BY caller_id, boundary_id, run
     ORDER BY start_ns, unit_id
     ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING

@@ -114,7 +114,7 @@ told AS (
             WHEN failing.is_mended THEN 'retried_ok'
             WHEN failing.parent_unit_id IS NULL THEN 'root'
             WHEN replaced.unit_id IS NOT NULL THEN 'fallback_ok'
-            WHEN above.is_degraded THEN 'degraded'
+            WHEN above.is_degraded OR solid.is_degraded THEN 'degraded'
             ELSE 'handled'
         END                                                           AS outcome,
         failing.error_class,
@@ -126,6 +126,8 @@ told AS (
         ON replaced.unit_id = failing.unit_id
     LEFT JOIN units AS above
         ON above.unit_id = failing.parent_unit_id
+    LEFT JOIN units AS solid
+        ON solid.unit_id = failing.solid_unit_id
     LEFT JOIN paths
         ON paths.origin_id = failing.unit_id
     UNION ALL
