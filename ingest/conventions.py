@@ -224,7 +224,11 @@ COLUMNS: tuple[Column, ...] = (
         place=_SPAN,
     ),
     Column("handoff_to", ("gen_ai.handoff.to_agent", "entity.1.to_agent"), place=_SPAN),
-    Column("message_sender", ("sender_agent_type", "message.source_id", "llmmas.source_agent.id"), place=_SPAN),
+    Column(
+        "message_sender",
+        ("sender_agent_type", "message.source_id", "llmmas.source_agent.id"),
+        place=_SPAN,
+    ),
     Column(
         "conversation_id",
         (
@@ -566,7 +570,11 @@ COLUMNS: tuple[Column, ...] = (
         Meaning.LOWER,
         _SPAN,
     ),
-    Column("message_id", ("messaging.message.id", "messaging.message_id", "llmmas.message.id"), place=_SPAN),
+    Column(
+        "message_id",
+        ("messaging.message.id", "messaging.message_id", "llmmas.message.id"),
+        place=_SPAN,
+    ),
     Column(
         "enqueued_ns",
         (

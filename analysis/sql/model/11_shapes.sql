@@ -64,6 +64,7 @@ evidence AS (
         evaluation_name,
         memory_store,
         message_verb,
+        message_id,
         db_system,
         query_text,
         bucket,
@@ -293,6 +294,7 @@ SELECT
     conversation_id,
     CASE WHEN type = 'tool' AND tool_call_id IS NOT NULL THEN hash(tool_call_id) END  AS call_hash,
     CASE WHEN response_id IS NOT NULL THEN hash(response_id) END                      AS answer_hash,
+    CASE WHEN message_id IS NOT NULL AND type IN ('queue_producer', 'queue_consumer') THEN hash(message_id) END  AS message_hash,
     CASE WHEN type IN ('http_client', 'rpc_client') THEN hash(server_address) END     AS host_hash,
     CASE WHEN type = 'db' AND query_text IS NOT NULL THEN hash(query_text) END        AS query_hash,
     CASE

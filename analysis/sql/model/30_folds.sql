@@ -9,8 +9,10 @@ taken AS (
     SELECT
         node_id,
         solid_id,
+        trace_no,
         cohort,
-        has_links
+        has_links,
+        message_hash
     FROM tree
     WHERE type = 'queue_consumer'
         OR (type = 'agent' AND (kind = 'CONSUMER' OR has_links))
@@ -32,7 +34,7 @@ linked AS (
     )
 )
 
--- which consumer took which producer's message: by parent, else by link, in any trace
+-- which consumer took which producer's message: by parent, by link in any trace, by the message's id in its own
 SELECT
     sent.node_id   AS producer_id,
     taken.node_id  AS consumer_id,
@@ -49,6 +51,16 @@ SELECT
 FROM linked
 INNER JOIN tree AS sent
     ON sent.node_id = linked.producer_id
+    AND sent.type = 'queue_producer'
+UNION
+SELECT
+    sent.node_id,
+    taken.node_id,
+    sent.start_ns
+FROM taken
+INNER JOIN tree AS sent
+    ON sent.trace_no = taken.trace_no
+    AND sent.message_hash = taken.message_hash
     AND sent.type = 'queue_producer';
 
 CREATE OR REPLACE TEMP TABLE edges AS

@@ -211,7 +211,9 @@ named AS (
                     || '/' || coalesce(crossings.tool_name, crossings.label, '?')
                 )
             WHEN crossings.is_taken_by_agent THEN 'agent:' || coalesce(crossings.taking_agent, '?')
-            WHEN crossings.type = 'rpc_client' AND starts_with(crossings.resource, 'rpc:?/')
+            -- A client that writes neither its kind nor whom it asks is named by its server.
+            WHEN crossings.type = 'rpc_client'
+                AND (crossings.kind = 'UNSPECIFIED' OR starts_with(crossings.resource, 'rpc:?/'))
             THEN coalesce(crossings.server_method, crossings.resource)
             WHEN crossings.type = 'http_client' AND starts_with(crossings.resource, 'http:?')
                 AND crossings.callee_service IS NOT NULL

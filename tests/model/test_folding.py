@@ -1,0 +1,217 @@
+"""What is one handoff, and how often and how long it was tried, where several spans tell of it."""
+
+CALLS = "SELECT caller, kind, callee FROM calls ORDER BY start_ns, call_id"
+
+
+def test_two_markers_of_one_handoff_are_one_call(ask):
+    drawing = """
+    workflow flow 0..100
+      agent triage 1..20
+        handoff billing 15..16
+        handoff billing 15..17
+      agent billing 21..90
+    """
+
+    assert ask(CALLS, drawing) == [
+        ("agent:flow", "agent", "agent:triage"),
+        ("agent:triage", "agent", "agent:billing"),
+    ]
+    assert ask("SELECT count(*) = count(DISTINCT call_id) FROM calls", drawing) == [(True,)]
+
+
+def test_an_unnamed_handoff_leads_to_the_next_agent_of_the_same_level(ask):
+    drawing = """
+    workflow flow 0..100
+      agent triage 1..20
+        - pass 5..6 operation=handoff
+        tool ask 7..19
+          agent helper 8..18
+      agent billing 21..90
+    """
+
+    assert ask(CALLS, drawing) == [
+        ("agent:flow", "agent", "agent:triage"),
+        ("agent:triage", "tool", "tool:ask"),
+        ("tool:ask", "agent", "agent:helper"),
+        ("agent:triage", "agent", "agent:billing"),
+    ]
+
+
+def test_what_carries_an_mcp_session_is_no_call(ask):
+    drawing = """
+    agent a 0..100
+      mcp_control initialize 1..20 kind=CLIENT
+        http_client crm 2..19 http_method=POST
+          http_server /mcp 3..18 service_name=crm
+            mcp_control initialize 4..17 kind=SERVER
+    """
+
+    assert ask(CALLS, drawing) == []
+
+
+def test_a_store_that_is_instrumented_serves_its_client(ask):
+    drawing = """
+    agent a 0..100
+      db docs 1..20 db_system=elasticsearch
+        http_server /_search 3..18 service_name=es is_parent_remote=true
+      queue_admin create 30..40 kind=CLIENT
+        http_client sqs 31..39
+    """
+
+    assert ask("SELECT kind, server_ms FROM calls ORDER BY start_ns", drawing) == [
+        ("database", 15.0),
+        ("queue", None),
+    ]
+
+
+def test_each_message_of_a_batch_goes_to_whom_the_link_says(ask):
+    drawing = """
+    agent a 0..100 trace=x
+      queue_producer x 1..2 id=one trace=x
+      queue_producer x 3..4 id=two trace=x
+
+    agent x 5..9 kind=CONSUMER links=one,two trace=y service_name=far
+    """
+
+    assert ask("SELECT caller, kind, callee, callee_service FROM calls", drawing) == [
+        ("agent:a", "agent", "agent:x", "far"),
+        ("agent:a", "agent", "agent:x", "far"),
+    ]
+
+
+def test_a_step_that_links_to_a_message_took_it_whatever_its_kind(ask):
+    drawing = """
+    workflow w 0..100
+      agent upper 1..20
+        queue_producer q 10..11 id=sent message_sender=upper
+      agent rev 21..40 links=sent
+    """
+
+    assert ask(CALLS, drawing) == [
+        ("agent:w", "agent", "agent:upper"),
+        ("agent:upper", "agent", "agent:rev"),
+    ]
+
+
+def test_an_agent_that_took_a_message_inside_a_workflow_fails_it(ask):
+    drawing = """
+    workflow w 0..100 !
+      agent upper 1..20
+        queue_producer q 10..11 id=sent
+      agent rev 21..40 ! links=sent
+    """
+
+    assert ask("SELECT outcome FROM failures ORDER BY started_at", drawing) == [
+        ("root",),
+        ("propagated",),
+    ]
+
+
+def test_tries_are_counted_a_host(ask):
+    drawing = """
+    agent a 0..100
+      model m 0..90
+        http_client x 1..9
+        http_client x 11..19
+        http_client y 21..29
+        http_client y 31..39
+    """
+
+    assert ask("SELECT attempts FROM calls", drawing) == [(2,)]
+
+
+def test_of_servers_that_worked_at_once_the_last_is_what_the_caller_waited_for(ask):
+    drawing = """
+    agent a 0..100
+      http_client o 0..70
+        http_server /o 0..10 service_name=o is_parent_remote=true
+        http_server /o 5..15 service_name=o is_parent_remote=true
+        http_server /o 50..60 service_name=o is_parent_remote=true
+    """
+
+    assert ask("SELECT server_ms FROM calls", drawing) == [(10.0,)]
+
+
+def test_servers_one_after_the_other_add_up(ask):
+    drawing = """
+    agent a 0..100
+      http_client o 0..70
+        http_server /o 0..10 service_name=o is_parent_remote=true
+        http_server /o 20..25 service_name=o is_parent_remote=true
+    """
+
+    assert ask("SELECT server_ms FROM calls", drawing) == [(15.0,)]
+
+
+def test_a_try_beside_the_tries_before_it_is_one(ask):
+    drawing = """
+    agent a 0..100
+      tool t 0..90
+        http_client crm 1..9 !
+        http_client crm 11..19 ! retry_count=1
+        http_client crm 21..29 retry_count=2
+      http_client aws 91..99 retry_count=2
+    """
+
+    assert ask("SELECT attempts FROM calls WHERE kind = 'service' ORDER BY start_ns", drawing) == [
+        (1,),
+        (1,),
+        (1,),
+        (3,),
+    ]
+
+
+def test_a_failure_is_mended_by_any_later_try_that_goes_well(ask):
+    drawing = """
+    agent a 0..100
+      tool x 10..20 !
+      tool x 12..18
+      tool x 30..40
+    """
+
+    assert ask("SELECT outcome FROM failures", drawing) == [("retried_ok",)]
+
+
+def test_a_failure_that_only_others_at_its_side_outlive_is_not_mended(ask):
+    drawing = """
+    agent a 0..100
+      tool x 10..20 !
+      tool x 12..18
+    """
+
+    assert ask("SELECT outcome FROM failures", drawing) == [("handled",)]
+
+
+def test_a_degraded_agent_is_seen_through_its_steps(ask):
+    drawing = """
+    agent a 0..100 is_degraded=true
+      step think 1..50
+        tool x 2..40 !
+    """
+
+    assert ask("SELECT outcome FROM failures", drawing) == [("degraded",)]
+
+
+def test_a_client_that_names_nobody_is_named_by_its_server(ask):
+    drawing = """
+    agent a 0..100
+      rpc_client Get 1..20
+        rpc_server Get 2..19 rpc_service=rate.Rate rpc_method=Get service_name=rate
+      - GET 31..50 kind=CLIENT http_method=GET
+        http_server /o 32..49 service_name=orders
+    """
+
+    assert ask("SELECT callee FROM calls ORDER BY start_ns", drawing) == [
+        ("rpc:rate.Rate/Get",),
+        ("http:orders/o",),
+    ]
+
+
+def test_cost_is_the_innermost_models(ask):
+    drawing = """
+    agent a 0..100
+      model m 1..90 cost_usd=0.5
+        model m 2..80 cost_usd=0.2
+    """
+
+    assert ask("SELECT cost_usd FROM calls", drawing) == [(0.2,)]
