@@ -141,7 +141,7 @@ def test_llmmas_shows_its_agents_and_its_messages(read, query):
 def test_previews_are_content(read, tmp_path):
     read(span("infer", None, (0, 9), llmmas__llm__input__preview="the customer's own words"))
 
-    files = [path for path in (tmp_path / "lake").rglob("*.parquet")]
+    files = list((tmp_path / "lake").rglob("*.parquet"))
     held = str([pq.ParquetFile(path).read().to_pylist() for path in files])
 
     assert "infer" in held
