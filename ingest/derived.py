@@ -132,7 +132,9 @@ def _time_first_answer(cells: dict[str, pa.Array], spans: Attributes) -> None:
         return
     answered, _ = select(spans, _FIRST_ANSWER, found[_FIRST_ANSWER.name])
     after_ns = pc.subtract(answered, cells["start_ns"])
-    is_within = pc.and_(pc.greater_equal(after_ns, 0), pc.less_equal(answered, cells["end_ns"]))
+    is_within = pc.and_(
+        pc.greater_equal(after_ns, 0), pc.less_equal(after_ns, cells["duration_ns"])
+    )
     after_ms = pc.divide(after_ns.cast(pa.float64(), safe=False), 1e6)
     cells["first_chunk_ms"] = pc.coalesce(
         cells["first_chunk_ms"], pc.if_else(is_within, after_ms, None)

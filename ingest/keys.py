@@ -22,7 +22,7 @@ Keys = npt.NDArray[np.uint64]
 Words = npt.NDArray[np.uint64]
 
 HIGH, LOW, SPAN, NOTE = range(4)
-COLUMNS = ("trace_id", "span_id", "start_ns", "end_ns", "content_hash")
+COLUMNS = ("trace_id", "span_id", "start_ns", "duration_ns", "content_hash")
 
 # Keys are kept in this many buckets by their mixed word, so that any share of them can be asked
 # for; a bucket of a billion spans is 125 MB.
@@ -53,7 +53,7 @@ def of_table(table: pa.Table, *, first_place: int = 0) -> Keys:
     places = np.arange(first_place, first_place + table.num_rows, dtype=np.uint64)
     hashes = pc.fill_null(table["content_hash"], 0).to_numpy() & _HASH
     # A hash so short is no proof alone: a span written again has most often moved its end.
-    times = chain(*(table[name].to_numpy().view(np.uint64) for name in ("start_ns", "end_ns")))
+    times = chain(*(table[name].to_numpy().view(np.uint64) for name in ("start_ns", "duration_ns")))
     keys[:, NOTE] = (
         places << _HALF | hashes.astype(np.uint64) << np.uint64(16) | times >> np.uint64(48)
     )

@@ -182,7 +182,7 @@ def _identity(columns: Columns, bad_links: Integers) -> tuple[dict[str, pa.Array
         "name": pc.fill_null(made.names(columns.name), ""),
         "kind": columns.kind,
         "start_ns": pa.array(columns.start),
-        "end_ns": pa.array(columns.end),
+        "duration_ns": pa.array(columns.end - columns.start),
         "day": pa.array((columns.start // _DAY_NS).astype("datetime64[D]")),
         "status": columns.status,
         "status_message": messages,

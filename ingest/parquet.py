@@ -44,7 +44,7 @@ _BEGIN_ALIKE = ("tool_call_id", "status_message", "exception_message", "response
 # Traces follow one another in the order of their ids, so times jump: their upper bytes, set
 # apart, are long runs, where differences would need as many bits as a day has nanoseconds.
 _NUMBERS = (
-    *("start_ns", "end_ns", "enqueued_ns", "events.list.element.time_ns"),
+    *("start_ns", "duration_ns", "enqueued_ns", "events.list.element.time_ns"),
     *("source_record", "content_hash"),
     *("input_tokens", "output_tokens", "total_tokens", "reasoning_tokens"),
     *("cache_read_tokens", "cache_write_tokens"),
@@ -138,7 +138,7 @@ def write(root: Path, cohort: str, day: date, table: pa.Table, digest: int) -> D
                 max_rows_per_page=ROW_GROUP_ROWS,
                 use_dictionary=_DICTIONARY,
                 column_encoding=_NO_DICTIONARY,
-                write_statistics=["trace_id", "start_ns", "end_ns"],
+                write_statistics=["trace_id", "start_ns"],
                 # The types are plain, and Arrow's own copy of them is half of what a footer takes.
                 store_schema=False,
             )
@@ -174,7 +174,7 @@ def cannot_write(root: Path, error: OSError) -> LakeError:
 def sort_order(table: pa.Table, words: keys.Keys) -> npt.NDArray[np.int64]:
     """Return the rows in the order of the lake's files: by trace, kind, name, start and span.
 
-    Spans of a kind and name carry the same columns, which take less where such spans are neighbours.
+    Spans of a kind and name fill the same columns, which take less where such spans lie together.
     """
     start = table["start_ns"].to_numpy()
     alike = _ranks(table, "kind") << 32 | _ranks(table, "name")

@@ -39,7 +39,7 @@ IDENTITY = pa.schema(
         ("name", pa.string()),
         ("kind", pa.string()),  # UNSPECIFIED INTERNAL SERVER CLIENT PRODUCER CONSUMER, or digits
         ("start_ns", pa.int64()),
-        ("end_ns", pa.int64()),  # never before start_ns
+        ("duration_ns", pa.int64()),  # to the end; never negative
         ("status", pa.string()),  # UNSET OK ERROR, or digits
         ("status_message", pa.string()),  # first line, masked, at most 200 characters
         ("scope_name", pa.string()),

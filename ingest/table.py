@@ -25,6 +25,9 @@ from ingest.schema import SPANS
 READER_FEATURES = frozenset({"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"})
 MAX_READER_VERSION = 3
 
+# A span without these would be silently of no length, or of no trace.
+_ALWAYS_THERE = {"trace_id", "span_id", "start_ns", "duration_ns"}
+
 # A loser waits for the winner; forty losses in a row are no longer a race.
 MAX_TRIES = 40
 
@@ -64,6 +67,12 @@ def opened(root: Path) -> DeltaTable:
     if table.metadata().partition_columns != list(PARTITION):
         raise LakeError(
             f"{root}: a Delta table, but not a lake of spans.\nHint: choose an empty folder."
+        )
+    missing = _ALWAYS_THERE - {field.name for field in table.schema().fields}
+    if missing:
+        raise LakeError(
+            f"{root}: a lake of another layout, without {', '.join(sorted(missing))}.\n"
+            "Hint: another version wrote it; ingest the dumps into a new folder."
         )
     return table
 

@@ -30,7 +30,7 @@ from ingest.report import SourceReport
 
 COHORT = "bench"
 COMPARED = (
-    *("trace_id", "span_id", "parent_span_id", "name", "kind", "start_ns", "end_ns", "status"),
+    *("trace_id", "span_id", "parent_span_id", "name", "kind", "start_ns", "duration_ns", "status"),
     *("service_name", "operation", "response_model", "input_tokens", "cost_usd", "finish_reason"),
     *("conversation_id", "tool_name", "tool_call_id", "user_id", "query_text", "db_rows"),
     *("url_path", "server_address", "http_status", "exception_message", "args_hash", "input_hash"),

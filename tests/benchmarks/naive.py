@@ -250,7 +250,7 @@ def _row(span: Json) -> Json | None:
         "name": redact.name(span["name"]),
         "kind": KINDS[span["kind"]],
         "start_ns": start,
-        "end_ns": end,
+        "duration_ns": end - start,
         "status": STATUSES[span["status"]],
         "status_message": redact.message(span["status_message"]),
         "scope_name": span["scope_name"] or None,

@@ -176,7 +176,7 @@ def test_ids_times_and_hashes_have_no_dictionary_and_names_have_one(tmp_path: Pa
         for place in range(group.num_columns)
     }
     assert group.column(0).compression == "ZSTD"
-    for name in ("trace_id", "span_id", "start_ns", "end_ns", "content_hash", "status_message"):
+    for name in ("trace_id", "span_id", "start_ns", "duration_ns", "content_hash", "status_message"):
         assert not has[name]
     for name in ("name", "service_name", "attributes.key_value.key"):
         assert has[name]
@@ -203,6 +203,13 @@ def test_a_folder_that_is_another_table_is_refused(tmp_path: Path) -> None:
     DeltaTable.create(str(tmp_path), pa.schema([("a", pa.int64())]))
     with pytest.raises(LakeError, match="not a lake of spans"):
         load([("dump", io.BytesIO(json_lines(many(5))))], tmp_path, cohort="a")
+
+
+def test_a_lake_whose_spans_have_no_duration_is_refused(tmp_path: Path) -> None:
+    ends = [pa.field("end_ns", pa.int64()) if f.name == "duration_ns" else f for f in SPANS]
+    DeltaTable.create(str(tmp_path), pa.schema(ends), partition_by=["cohort", "day"])
+    with pytest.raises(LakeError, match=r"(?s)without duration_ns.*Hint: .*new folder"):
+        Lake(tmp_path).files()
 
 
 def test_a_large_source_is_written_in_pieces_and_committed_at_once(

@@ -25,7 +25,7 @@ def keys_of(rows: list[Row]) -> keys.Keys:
             "trace_id": pa.array([f"{trace:032x}" for trace, _, _ in rows], pa.string()),
             "span_id": pa.array([f"{span:016x}" for _, span, _ in rows], pa.string()),
             "start_ns": pa.array([1] * len(rows), pa.int64()),
-            "end_ns": pa.array([2] * len(rows), pa.int64()),
+            "duration_ns": pa.array([2] * len(rows), pa.int64()),
             "content_hash": pa.array([said for _, _, said in rows], pa.int32()),
         }
     )
@@ -110,11 +110,11 @@ def test_an_id_of_another_length_is_refused(odd: str | None) -> None:
         keys.hex_words(pa.chunked_array([["0" * 32, odd]], pa.string()), 2)
 
 
-@pytest.mark.parametrize("column", ["start_ns", "end_ns", "content_hash"])
+@pytest.mark.parametrize("column", ["start_ns", "duration_ns", "content_hash"])
 def test_spans_of_one_id_are_in_conflict_whichever_of_times_and_content_differs(
     column: str,
 ) -> None:
-    span = {"trace_id": "a" * 32, "span_id": "b" * 16, "start_ns": 5, "end_ns": 9}
+    span = {"trace_id": "a" * 32, "span_id": "b" * 16, "start_ns": 5, "duration_ns": 9}
     first = span | {"content_hash": 7}
     other = first | {column: 8}
 

@@ -23,7 +23,9 @@ from ingest.lake import Lake
 from ingest.load import load
 from ingest.schema import SPANS
 
-COLUMNS = "trace_id, span_id, start_ns, end_ns, name, parent_span_id, conversation_id, attributes"
+COLUMNS = (
+    "trace_id, span_id, start_ns, duration_ns, name, parent_span_id, conversation_id, attributes"
+)
 
 
 def ingest(lake: Path, spans: Sequence[Span], *, cohort: str = "a", a_line: int = 50) -> None:

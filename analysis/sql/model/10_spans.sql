@@ -39,6 +39,7 @@ SELECT
     attributes['faas.invoked_name']                                   AS invoked_function,
     lower(attributes['gen_ai.task.status'])                           AS task_status,
     attributes['pydantic_ai.tool.failure_stage']                      AS failure_stage,
+    start_ns + duration_ns                                            AS end_ns,
     * REPLACE (
         lower(operation) AS operation,
         -- A number that OTLP may name one day says nothing to today's rules.
