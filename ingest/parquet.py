@@ -187,7 +187,8 @@ def _ranks(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
         return np.zeros(table.num_rows, dtype=np.int64)
     encoded = table[name].combine_chunks().dictionary_encode()
     places = pc.rank(encoded.dictionary, tiebreaker="dense").cast(pa.int64())
-    return pc.fill_null(places.take(encoded.indices), 0).to_numpy()
+    ranks: npt.NDArray[np.int64] = pc.fill_null(places.take(encoded.indices), 0).to_numpy()
+    return ranks
 
 
 def taken(table: pa.Table, rows: npt.NDArray[np.int64]) -> pa.Table:

@@ -176,7 +176,14 @@ def test_ids_times_and_hashes_have_no_dictionary_and_names_have_one(tmp_path: Pa
         for place in range(group.num_columns)
     }
     assert group.column(0).compression == "ZSTD"
-    for name in ("trace_id", "span_id", "start_ns", "duration_ns", "content_hash", "status_message"):
+    for name in (
+        "trace_id",
+        "span_id",
+        "start_ns",
+        "duration_ns",
+        "content_hash",
+        "status_message",
+    ):
         assert not has[name]
     for name in ("name", "service_name", "attributes.key_value.key"):
         assert has[name]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ingest_drawn import START_NS, Span, json_lines, many
 
 from analysis import build
-from ingest import compaction, upkeep
+from ingest import compaction, keys, parquet, upkeep
 from ingest.lake import Lake
 from ingest.load import load
 from ingest.schema import SPANS
@@ -137,6 +137,45 @@ def test_a_day_that_gathers_many_small_files_is_merged_by_the_ingest(tmp_path: P
     assert rows_of(tmp_path) == rows_of(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("lacks", ["", "kind", "name"])
+def test_rows_lie_by_trace_kind_name_start_and_span_whatever_they_lack(lacks: str) -> None:
+    rng = random.Random(5)
+    rows = [
+        {
+            "trace_id": f"{rng.choice([1, 2, 2**64]):032x}",
+            "kind": rng.choice([None, "CLIENT", "SERVER"]),
+            "name": rng.choice(["b", "", "a\u00e9", "\U0001f600", "\ufb01"]),
+            "start_ns": rng.randint(1, 2),
+            "span_id": f"{number + 1:016x}",
+            "duration_ns": 0,
+            "content_hash": 0,
+        }
+        for number in range(400)
+    ]
+    rng.shuffle(rows)
+    table = pa.Table.from_pylist(rows)
+    if lacks:
+        table = table.drop_columns([lacks])
+
+    by = [name for name in ("trace_id", "kind", "name", "start_ns", "span_id") if name != lacks]
+    expected = sorted(rows, key=lambda row: tuple(row[name] or "" for name in by))
+    order = parquet.sort_order(table, keys.of_table(table))
+
+    assert [rows[place]["span_id"] for place in order] == [row["span_id"] for row in expected]
+
+
+def test_rows_that_all_lack_a_kind_can_be_sorted() -> None:
+    row = {"trace_id": "a" * 32, "span_id": "b" * 16, "start_ns": 1, "duration_ns": 1}
+    table = pa.table(
+        {name: pa.array([cell]) for name, cell in (row | {"content_hash": 1}).items()}
+        | {"kind": pa.nulls(1, pa.string())}
+    )
+
+    assert parquet.sort_order(table, keys.of_table(table)).tolist() == [0]
+    empty = table.slice(0, 0)
+    assert parquet.sort_order(empty, keys.of_table(empty)).tolist() == []
+
+
 def test_merged_files_are_sorted_and_the_merged_ones_stay_readable(tmp_path: Path) -> None:
     spans = many(90)
     random.Random(3).shuffle(spans)
@@ -147,7 +186,8 @@ def test_merged_files_are_sorted_and_the_merged_ones_stay_readable(tmp_path: Pat
     (file,) = Lake(tmp_path).files()
 
     table = pq.ParquetFile(file).read()
-    order = list(zip(*(table[n].to_pylist() for n in ("trace_id", "start_ns")), strict=True))
+    columns = ("trace_id", "kind", "name", "start_ns")
+    order = list(zip(*(table[name].to_pylist() for name in columns), strict=True))
     assert (merged.files_before, merged.files_after, merged.spans) == (3, 1, 90)
     assert order == sorted(order)
     assert sum(pq.ParquetFile(old).metadata.num_rows for old in before) == 90

@@ -124,7 +124,7 @@ def _cell(column: str, text: str) -> Any:
 
 
 def lay(rows: list[dict[str, Any]], lake: Path) -> Path:
-    """Write rows as one more part of a lake; drawings say when a span ends, a lake how long it is."""
+    """Write rows as one more part of a lake, which says how long a span is, not when it ended."""
     rows = [row | {"duration_ns": row["end_ns"] - row["start_ns"]} for row in rows]
     table = pa.Table.from_pylist(rows, schema=schema.SPANS)
     write_deltalake(str(lake), table, partition_by=["cohort", "day"], mode="append")
