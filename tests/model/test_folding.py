@@ -215,3 +215,32 @@ def test_cost_is_the_innermost_models(ask):
     """
 
     assert ask("SELECT cost_usd FROM calls", drawing) == [(0.2,)]
+
+
+TOLD = "SELECT aggregated_input_tokens, aggregated_cost_usd FROM requests"
+
+
+def test_an_agents_sum_counts_where_its_models_say_nothing(ask):
+    drawing = """
+    agent a 0..100 input_tokens=100 cost_usd=0.5
+      agent b 1..90 input_tokens=60
+        model m 2..80
+    """
+
+    assert ask(TOLD, drawing) == [(100, 0.5)]
+    assert ask("SELECT sum(input_tokens) FROM calls", drawing) == [(None,)]
+
+
+def test_an_agents_sum_is_nothing_beside_its_models_own(ask):
+    drawing = """
+    agent a 0..100 input_tokens=100 cost_usd=0.5
+      model m 2..80 input_tokens=99
+    """
+
+    assert ask(TOLD, drawing) == [(None, None)]
+
+
+def test_a_traces_cost_may_be_its_agents_sum(model):
+    costs = model("agent a 0..100 input_tokens=100 cost_usd=0.5").ask("trace_costs")
+
+    assert costs[["cost_usd", "is_aggregated"]].values.tolist() == [[0.5, True]]

@@ -18,7 +18,9 @@ SELECT
     min(requests.unit_id)   AS unit_id,
     min(requests.started_at)  AS started_at,
     count(*)                AS requests,
-    any_value(costs.cost_usd)  AS cost_usd   -- null where no call named its cost
+    -- Null where neither a call nor an agent named its cost.
+    coalesce(any_value(costs.cost_usd), sum(requests.aggregated_cost_usd))  AS cost_usd,
+    any_value(costs.cost_usd) IS NULL AND bool_or(requests.aggregated_cost_usd IS NOT NULL)  AS is_aggregated
 FROM requests
 LEFT JOIN costs
   ON costs.cohort = requests.cohort

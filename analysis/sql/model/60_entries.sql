@@ -23,6 +23,31 @@ conversing AS (
     WHERE type IN ('agent', 'workflow', 'model')
 ),
 
+-- what agents say that all below them used: counts where no model call of the trace says it itself
+aggregated AS (
+    SELECT
+        nodes.root_id,
+        sum(spans.input_tokens)::BIGINT   AS input_tokens,
+        sum(spans.output_tokens)::BIGINT  AS output_tokens,
+        sum(spans.cost_usd)               AS cost_usd
+    FROM spans
+    INNER JOIN nodes
+        ON nodes.node_id = spans.node_id
+    ANTI JOIN (
+        SELECT trace_no
+        FROM calls
+        WHERE input_tokens IS NOT NULL
+    ) AS counted
+        ON counted.trace_no = nodes.trace_no
+    WHERE nodes.type IN ('agent', 'workflow')
+        AND spans.input_tokens IS NOT NULL
+    GROUP BY
+        nodes.root_id,
+        nodes.depth
+    -- An agent's own agents are in its sum.
+    QUALIFY nodes.depth = min(nodes.depth) OVER (PARTITION BY nodes.root_id)
+),
+
 opened AS (
     SELECT
         nodes.*,
@@ -32,6 +57,9 @@ opened AS (
         coalesce(spans.pilot_variant, marks.pilot_variant)                      AS variant,
         coalesce(spans.fault_id, marks.fault_id)                                AS trace_fault_id,
         conversing.root_id IS NOT NULL                                          AS is_conversing,
+        aggregated.input_tokens                                                 AS aggregated_input_tokens,
+        aggregated.output_tokens                                                AS aggregated_output_tokens,
+        aggregated.cost_usd                                                     AS aggregated_cost_usd,
         CASE
             WHEN nodes.type IN ('agent', 'workflow') THEN 'agent:' || coalesce(nodes.label, '?')
             ELSE operation_name(nodes.type, spans.http_method, spans.http_route, spans.url_path, nodes.name)
@@ -43,6 +71,8 @@ opened AS (
         ON marks.trace_no = nodes.trace_no
     LEFT JOIN conversing
         ON conversing.root_id = nodes.root_id
+    LEFT JOIN aggregated
+        ON aggregated.root_id = nodes.node_id
     WHERE nodes.is_user_facing
 )
 
@@ -69,5 +99,8 @@ SELECT
     environment,
     tenant,
     told_turn,
-    is_conversing
+    is_conversing,
+    aggregated_input_tokens,
+    aggregated_output_tokens,
+    aggregated_cost_usd
 FROM opened;
