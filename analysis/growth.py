@@ -2,7 +2,7 @@
 
 A trace's rows are told by its own spans and by those of the traces that links tie it to. So a load
 reads the traces it makes and borrows the ones tied to them, and keeps only the rows of the first.
-Two statistics are told by all traces (`sql/leaning.sql`): where one has turned, the traces that
+Three statistics are told by all traces (`sql/leaning.sql`): where one has turned, the traces that
 lean on it are made again. What looks across traces is made anew from what is kept.
 
 The connection has the model attached as `model`; its own memory is where a part is made.
@@ -256,7 +256,7 @@ def _load(connection: duckdb.DuckDBPyConnection) -> None:
     """Run the steps over the view `lake` and keep the rows of what is not borrowed."""
     there = loading.tables(connection, "model")
     connection.execute("USE memory")
-    for name in ("served", "answers"):
+    for name in ("served", "answers", "routes"):
         if name in there:
             connection.execute(
                 f"""

@@ -27,6 +27,7 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Give a connection what the model's files ask for besides tables."""
     connection.execute("SET TimeZone = 'UTC'")
     connection.create_function("statement_of", _statement, ["VARCHAR"], _STATEMENT)
+    connection.create_function("summary_of", _summary, ["VARCHAR"], _STATEMENT)
 
 
 def show_lake(
@@ -86,7 +87,14 @@ def tables(connection: duckdb.DuckDBPyConnection, database: str) -> list[str]:
 
 
 def _statement(text: str) -> dict[str, object]:
-    found = query_text.parse(text)
+    return _told(query_text.parse(text))
+
+
+def _summary(text: str) -> dict[str, object]:
+    return _told(query_text.parse_summary(text))
+
+
+def _told(found: query_text.Statement) -> dict[str, object]:
     return {
         "verb": found.verb or None,
         "reads": list(found.reads),

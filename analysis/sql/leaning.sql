@@ -29,6 +29,17 @@ answering AS (
         provider,
         request_model
     HAVING min(response_model) = max(response_model)
+),
+
+placed AS (
+    SELECT
+        http_host,
+        route,
+        row_number() OVER (PARTITION BY http_host ORDER BY count(*) DESC, route)  AS place
+    FROM routes
+    GROUP BY
+        http_host,
+        route
 )
 
 SELECT served.trace_no
@@ -53,4 +64,14 @@ INNER JOIN calls
     ON calls.call_id = answers.call_id
 WHERE calls.kind = 'model'
     AND calls.callee <> 'model:' || coalesce(answers.provider, '?') || '/'
-        || coalesce(answering.response_model, answers.request_model);
+        || coalesce(answering.response_model, answers.request_model)
+UNION
+SELECT routes.trace_no
+FROM routes
+INNER JOIN placed
+    ON placed.http_host = routes.http_host
+    AND placed.route = routes.route
+INNER JOIN calls
+    ON calls.call_id = routes.call_id
+WHERE calls.callee = 'http:' || routes.http_host
+    || CASE WHEN placed.place > max_routes() THEN routes.route ELSE '/{*}' END;

@@ -42,6 +42,9 @@ CREATE OR REPLACE TEMP MACRO path_template(path) AS
         '/'
     );
 
+-- How many routes that are guessed from paths a host may have.
+CREATE OR REPLACE TEMP MACRO max_routes() AS 200;
+
 -- What a server is asked for: GET /orders/{id}, or the span's own name.
 CREATE OR REPLACE TEMP MACRO operation_name(type, method, route, path, name) AS
     CASE

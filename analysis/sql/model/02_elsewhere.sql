@@ -16,3 +16,8 @@ CREATE TEMP TABLE IF NOT EXISTS elsewhere_answers (
     request_model   VARCHAR,
     response_model  VARCHAR
 );
+
+CREATE TEMP TABLE IF NOT EXISTS elsewhere_routes (
+    http_host  VARCHAR,
+    route      VARCHAR
+);

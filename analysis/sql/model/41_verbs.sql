@@ -159,19 +159,18 @@ CREATE OR REPLACE TEMP MACRO name_words(name) AS
         lambda word: word <> ''
     );
 
-CREATE OR REPLACE TEMP MACRO word_access(word) AS
+CREATE OR REPLACE TEMP MACRO verb_access(word) AS
     CASE
         WHEN word IN (
             'get', 'list', 'search', 'query', 'find', 'read', 'fetch', 'describe', 'count',
-            'lookup', 'check', 'view', 'show', 'download', 'retrieve', 'recommend', 'load',
-            'select', 'browse', 'inspect', 'status'
+            'lookup', 'check', 'view', 'show', 'download', 'retrieve', 'recommend',
+            'select', 'browse', 'inspect'
         )
         THEN 'read'
         WHEN word IN (
             'create', 'update', 'set', 'put', 'add', 'insert', 'save', 'send', 'post', 'submit',
             'book', 'cancel', 'approve', 'transfer', 'pay', 'refund', 'upload', 'move', 'rename',
-            'write', 'edit', 'modify', 'upsert', 'append', 'publish', 'store', 'register', 'assign',
-            'schedule', 'open', 'close'
+            'write', 'edit', 'modify', 'upsert', 'append', 'publish'
         )
         THEN 'write'
         WHEN word IN ('delete', 'remove', 'purge', 'erase', 'drop') THEN 'delete'
@@ -179,14 +178,43 @@ CREATE OR REPLACE TEMP MACRO word_access(word) AS
         WHEN word IN ('exec', 'execute', 'run', 'shell', 'invoke', 'eval') THEN 'execute'
     END;
 
--- The verb leads; a vendor's prefix may stand before it, or the noun (customer_lookup).
-CREATE OR REPLACE TEMP MACRO words_access(lead, follow, last) AS
+-- Nouns as often as verbs: they count where no other word is a verb.
+CREATE OR REPLACE TEMP MACRO noun_access(word) AS
     CASE
-        WHEN lead IN ('create', 'drop', 'delete', 'alter')
-            AND follow IN (
-                'table', 'tables', 'role', 'roles', 'user', 'users', 'database', 'schema', 'bucket',
-                'index', 'policy'
-            )
-        THEN 'admin'
-        ELSE coalesce(word_access(lead), word_access(follow), word_access(last), 'unknown')
+        WHEN word IN ('load', 'status') THEN 'read'
+        WHEN word IN ('store', 'register', 'assign', 'schedule', 'open', 'close') THEN 'write'
     END;
+
+-- What keeps secrets: Systems Manager keeps them beside other things.
+CREATE OR REPLACE TEMP MACRO is_secret(rpc_system, rpc_service, rpc_method) AS
+    rpc_system = 'aws-api'
+    AND (
+        lower(rpc_service) IN ('secretsmanager', 'secrets manager')
+        OR (lower(rpc_service) = 'ssm' AND contains(lower(rpc_method), 'parameter'))
+    );
+
+CREATE OR REPLACE TEMP MACRO secret_access(verb) AS
+    CASE
+        WHEN contains(lower(verb), 'policy') THEN 'admin'
+        WHEN regexp_matches(verb, '^(Get|BatchGet|List|Describe)') THEN 'read'
+        WHEN regexp_matches(verb, '^Delete') THEN 'delete'
+        WHEN regexp_matches(verb, '^(Put|Update|Create|Rotate|Restore|Label|Tag)') THEN 'write'
+        ELSE 'unknown'
+    END;
+
+-- DeleteMessage takes a message away, DeleteQueue the queue.
+CREATE OR REPLACE TEMP MACRO queue_access(type, verb) AS
+    CASE
+        WHEN type = 'queue_producer' THEN 'write'
+        WHEN type = 'queue_consumer' THEN 'read'
+        WHEN regexp_matches(verb, '(?i)^(create|delete|set|add|remove)_?(queue|topic|stream|permission|subscription)')
+        THEN 'admin'
+        WHEN type = 'queue_poll' AND regexp_matches(verb, '(?i)^delete|purge') THEN 'delete'
+        WHEN type = 'queue_poll' THEN 'read'
+        WHEN regexp_matches(verb, '(?i)^(get|list|describe)') THEN 'read'
+        ELSE 'admin'
+    END;
+
+-- From least to most; unknown is apart.
+CREATE OR REPLACE TEMP MACRO access_rank(access) AS
+    coalesce(list_position(['none', 'read', 'execute', 'write', 'delete', 'admin'], access), 0);

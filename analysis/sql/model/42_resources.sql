@@ -1,178 +1,278 @@
--- resources: one row a representative, what it touches and how (BOUNDARIES.md, access).
+-- resources: one row a candidate, what it touches and how (BOUNDARIES.md, access).
 --
--- `resource` is the name shown, `touched` one entry a table, `topic` the words that hint at sensitivity.
+-- `resource` is the name shown. `touched` has one row a table, its `topic` hints at sensitivity.
 
-CREATE OR REPLACE TEMP TABLE resources AS
+-- verbs: one row a name of a tool or a method, and the access it means.
+--
+-- The verb leads; a vendor's prefix may stand before it, or the noun (customer_lookup). What stands behind the
+-- last __ of mcp__shop__delete_order is the tool's own name, if a verb leads it.
+CREATE OR REPLACE TEMP TABLE verbs AS
 WITH
 
-read_spans AS (
+worded AS MATERIALIZED (
     SELECT
-        nodes.node_id,
-        nodes.type,
-        nodes.label,
-        nodes.service,
-        spans.db_system,
-        spans.server_address,
-        spans.network_peer,
-        spans.peer_service,
-        spans.db_namespace,
-        spans.db_operation,
-        spans.db_rows,
-        spans.query_text,
-        spans.query_summary,
-        spans.name,
-        spans.kind,
-        spans.http_method,
-        spans.http_route,
-        spans.url_path,
-        spans.graphql_operation,
-        spans.destination,
-        spans.message_system,
-        spans.message_verb,
-        spans.celery_task,
-        spans.rpc_system,
-        spans.rpc_service,
-        spans.rpc_method,
-        spans.mcp,
-        spans.mcp_server,
-        spans.mcp_resource_uri,
-        spans.bucket,
-        spans.faas_name,
-        spans.operation,
-        spans.memory_record_count,
-        spans.resource_name,
-        spans.resource_access,
-        spans.resource_sensitivity,
-        statements.statement,
-        CASE WHEN spans.db_system = 'aws.dynamodb' THEN 'dynamodb' ELSE spans.db_system END  AS system,
-        coalesce(spans.server_address, spans.network_peer)                                   AS peer,
-        -- An operation may come as a list written as text.
-        nullif(trim(spans.db_collection, '[]"'' '), '')                                      AS collection,
-        CASE
-            WHEN nodes.type IN ('db', 'cache') THEN coalesce(
-                nullif(regexp_replace(spans.db_operation, '^(?i:batch|pipeline|multi|bulk)\s+', ''), ''),
-                nullif(regexp_extract(spans.query_text, '^\s*([A-Za-z_]+)', 1), ''),
-                nullif(regexp_extract(spans.query_summary, '^\s*([A-Za-z_.]+)', 1), ''),
-                nullif(regexp_extract(split_part(spans.name, ' ', 1), '([A-Za-z_]+)$', 1), '')
-            )
-        END                                                                                  AS verb
-    FROM spans
-    INNER JOIN nodes
-        ON nodes.node_id = spans.node_id
-    SEMI JOIN candidates
-        ON candidates.node_id = spans.node_id
-    LEFT JOIN statements
-        ON statements.query_text = spans.query_text
-    WHERE nodes.role <> 'transparent'
+        name,
+        name_words(name)  AS words,
+        CASE WHEN contains(name, '__') THEN name_words(string_split(name, '__')[-1]) END  AS own_words
+    FROM (
+        SELECT DISTINCT
+            CASE
+                WHEN type IN ('tool', 'mcp_client', 'mcp_server') THEN label
+                WHEN type IN ('rpc_client', 'rpc_server') THEN coalesce(rpc_method, name)
+                WHEN type = 'db' AND query_text IS NULL THEN db_operation
+            END  AS name
+        FROM told
+    )
+    WHERE name IS NOT NULL
 ),
 
-families AS (
+meant AS MATERIALIZED (
     SELECT
-        *,
+        name,
         CASE
-            WHEN type = 'cache' AND system = 'memcached' THEN 'memcached'
-            WHEN type = 'cache' THEN 'redis'
-            WHEN type <> 'db' THEN type
-            WHEN system = 'mongodb' THEN 'mongodb'
-            WHEN system IN ('elasticsearch', 'opensearch') THEN 'elasticsearch'
-            WHEN system = 'dynamodb'
-                AND NOT coalesce(statement.verb IS NOT NULL AND lower(verb) = 'executestatement', false)
+            WHEN coalesce(verb_access(own_words[1]), noun_access(own_words[1])) IS NOT NULL THEN own_words
+            ELSE words
+        END  AS words
+    FROM worded
+),
+
+weighed AS MATERIALIZED (
+    SELECT
+        name,
+        words,
+        list_transform(words, lambda word: verb_access(word))  AS by_verb,
+        list_transform(words, lambda word: noun_access(word))  AS by_noun
+    FROM meant
+)
+
+SELECT
+    name,
+    CASE
+        WHEN words[1] IN ('create', 'drop', 'delete', 'alter')
+            AND words[2] IN (
+                'table', 'tables', 'role', 'roles', 'user', 'users', 'database', 'schema', 'bucket',
+                'index', 'policy'
+            )
+        THEN 'admin'
+        ELSE coalesce(
+            by_verb[1],
+            by_verb[2],
+            by_verb[-1],
+            list_filter(by_verb, lambda access: access IS NOT NULL)[1],
+            by_noun[1],
+            by_noun[2],
+            by_noun[-1],
+            'unknown'
+        )
+    END  AS access
+FROM weighed;
+
+-- who said it which way: the representative, or the stores below it together
+CREATE OR REPLACE TEMP TABLE sayings AS
+SELECT
+    way,
+    unnest(tellers, recursive := true)
+FROM told;
+
+CREATE OR REPLACE TEMP TABLE paths AS
+SELECT
+    way,
+    coalesce(peer_service, peer, '?')  AS http_host,
+    CASE
+        WHEN http_route IS NOT NULL THEN CASE WHEN starts_with(http_route, '/') THEN '' ELSE '/' END || http_route
+        ELSE path_template(url_path)
+    END                                AS route,
+    http_route IS NULL                 AS is_guessed
+FROM told
+WHERE type IN ('http_client', 'http_server');
+
+-- routes: one row a call whose route is guessed from its path
+CREATE OR REPLACE TABLE routes AS
+SELECT
+    nodes.trace_no,
+    nodes.node_id  AS call_id,
+    paths.http_host,
+    paths.route
+FROM paths
+INNER JOIN sayings
+    ON sayings.way = paths.way
+INNER JOIN nodes
+    ON nodes.node_id = sayings.node_id
+WHERE paths.is_guessed
+    AND paths.route IS NOT NULL;
+
+CREATE OR REPLACE TEMP TABLE ways AS
+WITH
+
+families AS MATERIALIZED (
+    SELECT
+        told.way,
+        told.type,
+        CASE
+            WHEN told.type = 'cache' AND told.db_system = 'memcached' THEN 'memcached'
+            WHEN told.type = 'cache' THEN 'redis'
+            WHEN told.type IN ('rpc_client', 'rpc_server') AND is_secret(told.rpc_system, told.rpc_service, told.rpc_method)
+            THEN 'secret'
+            WHEN told.type <> 'db' THEN told.type
+            WHEN told.db_system = 'mongodb' THEN 'mongodb'
+            WHEN told.db_system IN ('elasticsearch', 'opensearch') THEN 'elasticsearch'
+            WHEN told.db_system IN ('aws.dynamodb', 'dynamodb')
+                AND NOT (texts.statement.verb IS NOT NULL AND coalesce(lower(told.db_operation), '') = 'executestatement')
             THEN 'dynamodb'
-            WHEN system IN (
+            WHEN told.db_system IN (
                 'pinecone', 'qdrant', 'chroma', 'chromadb', 'weaviate', 'milvus', 'lancedb',
                 'marqo', 'pgvector', 'pg_vector', 'vespa'
             )
             THEN 'vector'
             ELSE 'sql'
-        END                                                   AS family,
-        coalesce(
-            CASE WHEN starts_with(http_route, '/') THEN http_route ELSE '/' || http_route END,
-            path_template(url_path)
-        )                                                     AS route,
-        concat_ws('.', system, db_namespace)                  AS database,
-        -- An ARN or a queue's address ends in its name.
-        plain_name(regexp_extract(destination, '([^:/]+)/?$', 1))  AS queue
-    FROM read_spans
+        END                                                                       AS family,
+        -- The text knows more than its summary, where it can be read.
+        CASE
+            WHEN len(texts.statement.reads || texts.statement.writes) > 0 THEN texts.statement
+            WHEN len(summaries.statement.reads || summaries.statement.writes) > 0 THEN summaries.statement
+            ELSE coalesce(texts.statement, summaries.statement)
+        END                                                                       AS statement,
+        CASE
+            WHEN told.type IN ('db', 'cache') THEN coalesce(
+                nullif(regexp_replace(told.db_operation, '^(?i:batch|pipeline|multi|bulk)\s+', ''), ''),
+                nullif(regexp_extract(told.query_text, '^\s*([A-Za-z_]+)', 1), ''),
+                nullif(regexp_extract(told.query_summary, '^\s*([A-Za-z_.]+)', 1), ''),
+                nullif(regexp_extract(split_part(told.name, ' ', 1), '([A-Za-z_]+)$', 1), '')
+            )
+        END                                                                       AS verb,
+        paths.http_host,
+        paths.route,
+        concat_ws('.', CASE WHEN told.db_system = 'aws.dynamodb' THEN 'dynamodb' ELSE told.db_system END, told.db_namespace)
+            AS database
+    FROM told
+    LEFT JOIN statements AS texts
+        ON texts.query_text = told.query_text
+    LEFT JOIN summaries
+        ON summaries.query_summary = told.query_summary
+    LEFT JOIN paths
+        ON paths.way = told.way
 ),
 
-tables AS (
+-- A host whose paths are data would have a boundary a call: the rarest of too many share one name.
+placed AS MATERIALIZED (
     SELECT
-        *,
+        http_host,
+        route,
+        row_number() OVER (PARTITION BY http_host ORDER BY count(*) DESC, route)  AS place
+    FROM (
+        SELECT http_host, route
+        FROM routes
+        UNION ALL
+        SELECT http_host, route
+        FROM elsewhere_routes
+    )
+    GROUP BY
+        http_host,
+        route
+),
+
+tabled AS MATERIALIZED (
+    SELECT
+        families.way,
         CASE
-            WHEN family NOT IN ('sql') OR collection IS NOT NULL THEN [collection]
-            WHEN statement IS NOT NULL AND len(statement.reads || statement.writes) > 0
-            THEN list_sort(list_distinct(statement.reads || statement.writes))
-            WHEN query_summary IS NOT NULL
-            THEN list_filter(string_split(query_summary, ' ')[2:], lambda word: word <> upper(word) AND word <> '')
-            ELSE []
-        END                                                   AS named_tables
+            WHEN families.family <> 'sql' THEN list_filter([told.collection], lambda item: item IS NOT NULL)
+            -- One table is what the collection says, in the words of who knows it better.
+            WHEN told.collection IS NOT NULL AND len(coalesce(families.statement.reads || families.statement.writes, [])) < 2
+            THEN [told.collection]
+            ELSE list_sort(list_distinct(
+                coalesce(families.statement.reads || families.statement.writes, [])
+                || CASE
+                    WHEN told.collection IS NULL
+                        OR list_contains(
+                            list_transform(
+                                families.statement.reads || families.statement.writes,
+                                lambda item: lower(string_split(item, '.')[-1])
+                            ),
+                            lower(string_split(told.collection, '.')[-1])
+                        )
+                    THEN []
+                    ELSE [told.collection]
+                END
+            ))
+        END                                                                       AS tables,
+        CASE
+            WHEN families.family <> 'sql' THEN NULL
+            WHEN families.statement IS NULL AND sql_access(upper(families.verb)) = 'unknown'
+            -- a procedure is named, an ORM's method too: findMany
+            THEN CASE
+                WHEN contains(told.db_operation, '_') OR contains(told.db_operation, '.') THEN 'execute'
+                ELSE coalesce(verbs.access, 'unknown')
+            END
+            ELSE sql_access(upper(coalesce(families.statement.verb, families.verb)))
+        END                                                                       AS statement_access
     FROM families
+    INNER JOIN told
+        ON told.way = families.way
+    LEFT JOIN verbs
+        ON verbs.name = told.db_operation
 ),
 
-named AS (
+inferred AS MATERIALIZED (
     SELECT
-        *,
-        list_filter(named_tables, lambda item: item IS NOT NULL)  AS table_names,
+        told.way,
+        families.family,
+        families.database,
+        families.statement,
+        tabled.tables,
+        told.resource_name,
+        told.resource_access,
+        told.resource_sensitivity,
         CASE
-            WHEN family IN ('rpc_client', 'rpc_server') THEN name_words(coalesce(rpc_method, name))
-            WHEN family IN ('tool', 'mcp_client', 'mcp_server') THEN name_words(label)
-        END                                                       AS words,
-        sql_access(upper(coalesce(statement.verb, verb)))         AS statement_access
-    FROM tables
-),
-
-worded AS (
-    SELECT
-        *,
-        words_access(words[1], words[2], words[-1])  AS name_access
-    FROM named
-),
-
-found AS (
-    SELECT
-        *,
-        CASE
-            WHEN family IN ('model', 'embedding', 'reranker') THEN 'model:' || label
-            WHEN family IN ('agent', 'workflow', 'handoff') THEN 'agent:' || coalesce(label, '?')
-            WHEN family = 'tool' THEN 'tool:' || coalesce(label, '?')
-            WHEN family IN ('mcp_client', 'mcp_server') AND mcp_resource_uri IS NOT NULL THEN 'mcp:' || label
+            WHEN family IN ('model', 'embedding', 'reranker') THEN 'model:' || told.label
+            WHEN family IN ('agent', 'workflow', 'handoff') THEN 'agent:' || coalesce(told.label, '?')
+            WHEN family = 'tool' THEN 'tool:' || coalesce(told.label, '?')
+            WHEN family IN ('mcp_client', 'mcp_server') AND told.is_mcp_resource THEN 'mcp:' || told.label
             WHEN family IN ('mcp_client', 'mcp_server', 'mcp_control') THEN
-                'mcp:' || coalesce(mcp_server, CASE WHEN kind = 'SERVER' THEN service END, server_address, '?')
-                || '/' || coalesce(label, mcp, '?')
-            WHEN family = 'retriever' THEN 'retrieval:' || coalesce(label, '?')
-            WHEN family IN ('guardrail', 'evaluator', 'memory') THEN family || ':' || coalesce(label, '?')
+                'mcp:' || coalesce(told.mcp_server, CASE WHEN told.kind = 'SERVER' THEN told.service END, told.peer, '?')
+                || '/' || coalesce(told.label, told.mcp, '?')
+            WHEN family = 'retriever' THEN 'retrieval:' || coalesce(told.label, '?')
+            WHEN family IN ('guardrail', 'evaluator', 'memory') THEN family || ':' || coalesce(told.label, '?')
             WHEN family IN ('redis', 'memcached')
-            THEN coalesce(system, 'cache') || ':' || coalesce(db_namespace, peer, '?')
+            THEN coalesce(told.db_system, 'cache') || ':' || coalesce(told.db_namespace, told.peer, '?')
             WHEN family IN ('sql', 'mongodb', 'elasticsearch', 'dynamodb', 'vector') THEN
                 CASE
-                    WHEN len(table_names) > 0
-                    THEN concat_ws('.', nullif(database, ''), array_to_string(table_names, ','))
-                    WHEN db_namespace IS NOT NULL THEN database
-                    ELSE coalesce(system, 'db') || ':' || coalesce(peer, '?')
+                    WHEN len(tables) > 0 THEN concat_ws('.', nullif(database, ''), array_to_string(tables, ','))
+                    WHEN told.db_namespace IS NOT NULL THEN database
+                    ELSE coalesce(nullif(database, ''), 'db') || ':' || coalesce(told.peer, '?')
                 END
-            WHEN family = 'object_store' THEN 's3://' || coalesce(bucket, '?')
+            WHEN family = 'object_store' THEN 's3://' || coalesce(told.bucket, '?')
             WHEN family LIKE 'queue%' THEN
                 coalesce(
-                    message_system,
-                    CASE WHEN rpc_system = 'aws-api' THEN 'aws_' || lower(rpc_service) END,
+                    told.messaging_system,
+                    CASE WHEN told.messaging_operation IN ('apply_async', 'run') THEN 'celery' END,
+                    CASE WHEN told.rpc_system = 'aws-api' THEN 'aws_' || lower(told.rpc_service) END,
                     'queue'
                 )
-                || ':' || coalesce(queue, '?') || coalesce('/' || celery_task, '')
-            WHEN family IN ('http_client', 'http_server')
-            THEN 'http:' || coalesce(peer_service, peer, '?') || coalesce(route, '')
-            WHEN rpc_system = 'aws-api' AND lower(rpc_service) IN ('secretsmanager', 'secrets manager', 'ssm')
-            THEN 'secret:?'
+                -- An ARN or a queue's address ends in its name.
+                || ':' || coalesce(plain_name(regexp_extract(told.destination, '([^:/]+)/?$', 1)), '?')
+                || coalesce('/' || nullif(regexp_extract(told.name, '^(?:apply_async|run)/(.+)$', 1), told.destination), '')
+            WHEN family IN ('http_client', 'http_server') THEN
+                'http:' || families.http_host
+                || CASE WHEN placed.place > max_routes() THEN '/{*}' ELSE coalesce(families.route, '') END
+            WHEN family = 'secret' THEN 'secret:?'
             WHEN family IN ('rpc_client', 'rpc_server') THEN
                 'rpc:' || CASE
-                    WHEN rpc_service IS NULL AND contains(rpc_method, '/') THEN trim(rpc_method, '/')
-                    WHEN contains(name, '/') AND rpc_service IS NULL AND rpc_method IS NULL AND rpc_system IS NOT NULL
-                    THEN trim(name, '/')
-                    ELSE coalesce(rpc_service, peer_service, CASE WHEN kind = 'CLIENT' THEN peer ELSE service END, '?')
-                        || '/' || coalesce(rpc_method, plain_name(name), '?')
+                    WHEN told.rpc_service IS NULL AND contains(told.rpc_method, '/') THEN trim(told.rpc_method, '/')
+                    WHEN told.rpc_service IS NULL AND told.rpc_method IS NULL
+                        AND (
+                            (told.rpc_system IS NOT NULL AND contains(told.name, '/'))
+                            OR regexp_full_match(told.name, '/?[\w.$]+/\w+')
+                        )
+                    THEN trim(told.name, '/')
+                    ELSE coalesce(
+                        told.rpc_service, told.peer_service,
+                        CASE WHEN family = 'rpc_client' THEN told.peer ELSE told.service END, '?'
+                    )
+                    || '/' || ltrim(coalesce(told.rpc_method, plain_name(told.name), '?'), '/')
                 END
-            WHEN family = 'faas_client' THEN 'faas:' || coalesce(faas_name, '?')
-            WHEN family = 'ui' THEN 'ui:' || coalesce(service, '?')
-        END                                                   AS inferred_resource,
+            WHEN family = 'faas_client' THEN 'faas:' || coalesce(told.faas_name, '?')
+            WHEN family = 'ui' THEN 'ui:' || coalesce(told.service, '?')
+        END                                                                       AS resource,
         CASE
             WHEN family = 'sql' THEN
                 CASE
@@ -182,71 +282,222 @@ found AS (
                 END
             WHEN family = 'redis' THEN redis_access(upper(verb))
             WHEN family = 'memcached' THEN memcached_access(lower(verb))
+            -- a pipeline that ends in a collection writes it
+            WHEN family = 'mongodb' AND lower(verb) = 'aggregate' AND regexp_matches(told.query_text, '\$(out|merge)\b')
+            THEN 'write'
             WHEN family = 'mongodb' THEN mongodb_access(lower(verb))
-            WHEN family = 'elasticsearch' THEN elasticsearch_access(lower(coalesce(db_operation, verb)))
-            WHEN family = 'dynamodb' THEN dynamodb_access(lower(coalesce(db_operation, rpc_method, verb)))
-            WHEN family = 'vector' THEN vector_access(lower(coalesce(db_operation, name)))
+            WHEN family = 'elasticsearch' THEN elasticsearch_access(ltrim(lower(coalesce(told.db_operation, verb)), '_'))
+            WHEN family = 'dynamodb' THEN dynamodb_access(lower(coalesce(told.db_operation, told.rpc_method, verb)))
+            WHEN family = 'vector' THEN vector_access(lower(coalesce(told.db_operation, told.name, verb)))
             WHEN family = 'object_store'
-            THEN object_access(coalesce(rpc_method, regexp_extract(name, '([A-Za-z]+)$', 1)))
-            WHEN family = 'queue_producer' THEN 'write'
-            WHEN family = 'queue_consumer' THEN 'read'
-            WHEN family = 'queue_poll' AND regexp_matches(coalesce(rpc_method, message_verb, ''), '(?i)^delete|purge')
-            THEN 'delete'
-            WHEN family = 'queue_poll' THEN 'read'
-            WHEN family = 'queue_admin' THEN 'admin'
+            THEN object_access(coalesce(told.rpc_method, regexp_extract(told.name, '([A-Za-z]+)$', 1)))
+            WHEN family LIKE 'queue%'
+            THEN queue_access(family, coalesce(told.rpc_method, told.messaging_operation, ''))
             WHEN family = 'retriever' THEN 'read'
             WHEN family = 'memory' THEN
                 CASE
-                    WHEN operation LIKE '%\_memory\_store' ESCAPE '\' THEN 'admin'
-                    WHEN operation LIKE 'search%' THEN 'read'
-                    WHEN operation LIKE 'delete%' THEN 'delete'
-                    WHEN operation IS NOT NULL THEN 'write'
+                    WHEN told.operation LIKE '%\_memory\_store' ESCAPE '\' THEN 'admin'
+                    WHEN told.operation LIKE 'search%' THEN 'read'
+                    WHEN told.operation LIKE 'delete%' THEN 'delete'
+                    WHEN told.operation IS NOT NULL THEN 'write'
                     ELSE 'unknown'
                 END
-            WHEN family IN ('mcp_client', 'mcp_server') AND mcp LIKE 'resources/read%' THEN 'read'
-            WHEN family IN ('mcp_client', 'mcp_server') AND mcp LIKE 'prompts/get%' THEN 'read'
-            WHEN family IN ('tool', 'mcp_client', 'mcp_server') THEN name_access
-            WHEN graphql_operation = 'query' THEN 'read'
-            WHEN graphql_operation = 'mutation' THEN 'write'
-            WHEN family IN ('http_client', 'http_server') THEN http_access(http_method, coalesce(url_path, http_route))
-            WHEN family IN ('rpc_client', 'rpc_server') THEN name_access
+            WHEN family IN ('mcp_client', 'mcp_server')
+                AND (told.mcp LIKE 'resources/read%' OR told.mcp LIKE 'prompts/get%')
+            THEN 'read'
+            WHEN family IN ('tool', 'mcp_client', 'mcp_server') THEN coalesce(verbs.access, 'unknown')
+            WHEN told.graphql_operation = 'query' THEN 'read'
+            WHEN told.graphql_operation = 'mutation' THEN 'write'
+            WHEN family IN ('http_client', 'http_server')
+            THEN http_access(told.http_method, coalesce(told.http_route, told.url_path))
+            WHEN family = 'secret' THEN secret_access(told.rpc_method)
+            WHEN family IN ('rpc_client', 'rpc_server') THEN coalesce(verbs.access, 'unknown')
             WHEN family = 'faas_client' THEN 'execute'
             ELSE 'none'
-        END                                                   AS inferred_access,
+        END                                                                       AS access,
         CASE
             WHEN family IN ('sql', 'mongodb', 'elasticsearch', 'dynamodb', 'vector')
-            THEN array_to_string(table_names, ' ')
-            WHEN family IN ('http_client', 'http_server') THEN route
-            WHEN family LIKE 'queue%' THEN concat_ws(' ', queue, celery_task)
-            WHEN family IN ('tool', 'mcp_client', 'mcp_server', 'retriever', 'memory') THEN label
-            WHEN family IN ('rpc_client', 'rpc_server') THEN coalesce(rpc_method, rpc_service)
-            WHEN family = 'object_store' THEN bucket
-        END                                                   AS topic
-    FROM worded
+            THEN nullif(array_to_string(tables, ' '), '')
+            WHEN family IN ('http_client', 'http_server') THEN families.route
+            WHEN family LIKE 'queue%' THEN concat_ws(' ', plain_name(regexp_extract(told.destination, '([^:/]+)/?$', 1)), told.name)
+            WHEN family IN ('tool', 'mcp_client', 'mcp_server', 'retriever', 'memory') THEN told.label
+            WHEN family = 'secret' THEN 'secret'
+            WHEN family IN ('rpc_client', 'rpc_server') THEN coalesce(told.rpc_method, told.rpc_service)
+            WHEN family = 'object_store' THEN told.bucket
+        END                                                                       AS topic
+    FROM told
+    INNER JOIN families
+        ON families.way = told.way
+    INNER JOIN tabled
+        ON tabled.way = told.way
+    LEFT JOIN verbs
+        ON verbs.name = CASE
+            WHEN told.type IN ('tool', 'mcp_client', 'mcp_server') THEN told.label
+            ELSE coalesce(told.rpc_method, told.name)
+        END
+    LEFT JOIN placed
+        ON placed.http_host = families.http_host
+        AND placed.route = families.route
+        AND told.http_route IS NULL
 )
 
 SELECT
-    node_id,
-    coalesce(resource_name, inferred_resource)                AS resource,
-    coalesce(lower(resource_access), inferred_access)         AS access,
+    way,
+    coalesce(resource_name, resource)                                             AS resource,
+    coalesce(resource_access, access)                                             AS access,
+    resource_sensitivity                                                          AS declared_sensitivity,
     CASE
-        WHEN resource_name IS NOT NULL OR len(table_names) < 2
+        WHEN resource_name IS NOT NULL OR len(tables) < 2
         THEN [{
-            'resource': coalesce(resource_name, inferred_resource),
-            'access': coalesce(lower(resource_access), inferred_access),
+            'resource': coalesce(resource_name, resource),
+            'access': coalesce(resource_access, access),
             'topic': topic
         }]
         -- A statement that writes one table reads the others.
-        ELSE list_transform(table_names, lambda item: {
+        ELSE list_transform(tables, lambda item: {
             'resource': concat_ws('.', nullif(database, ''), item),
             'access': CASE
+                WHEN resource_access IS NOT NULL THEN resource_access
                 WHEN list_contains(coalesce(statement.writes, []), item) OR len(coalesce(statement.writes, [])) = 0
-                THEN inferred_access
+                THEN access
                 ELSE 'read'
             END,
             'topic': item
         })
-    END                                                       AS touched,
-    resource_sensitivity                                      AS declared_sensitivity,
-    coalesce(db_rows, memory_record_count)                    AS rows
-FROM found;
+    END                                                                           AS touched
+FROM inferred;
+
+-- One call told by several stores: what the outermost leaves open the inner ones tell.
+CREATE OR REPLACE TEMP TABLE layered AS
+SELECT
+    node_id,
+    hash(list(way ORDER BY place))  AS way,
+    list(way ORDER BY place)        AS ways,
+    max(rows)                       AS rows
+FROM sayings
+WHERE NOT is_alone
+GROUP BY node_id
+HAVING min(way) <> max(way);
+
+CREATE OR REPLACE TEMP TABLE touched AS
+WITH
+
+laid AS (
+    SELECT
+        stack.way,
+        unnest(list_distinct(stack.ways))                                  AS told_way
+    FROM (
+        SELECT DISTINCT
+            way,
+            ways
+        FROM layered
+    ) AS stack
+),
+
+placed AS (
+    SELECT
+        laid.way,
+        list_position(stack.ways, laid.told_way)                           AS place,
+        ways.declared_sensitivity,
+        unnest(ways.touched, recursive := true)
+    FROM laid
+    INNER JOIN (
+        SELECT
+            way,
+            any_value(ways)  AS ways
+        FROM layered
+        GROUP BY way
+    ) AS stack
+        ON stack.way = laid.way
+    INNER JOIN ways
+        ON ways.way = laid.told_way
+),
+
+-- the same table under two names is one: shop.customers, customers
+alike AS (
+    SELECT
+        way,
+        lower(string_split(topic, '.')[-1])                                AS subject,
+        access,
+        min(place)                                                         AS place,
+        arg_min(topic, place)                                              AS topic,
+        arg_min(declared_sensitivity, place)                               AS declared_sensitivity,
+        arg_min(resource, (contains(resource, '?'), place))                AS resource
+    FROM placed
+    GROUP BY ALL
+)
+
+SELECT
+    way,
+    first(resource) OVER subjects                                          AS resource,
+    access,
+    topic,
+    first(declared_sensitivity IGNORE NULLS) OVER subjects                 AS declared_sensitivity,
+    place
+FROM alike
+WINDOW subjects AS (
+    PARTITION BY way, subject
+    ORDER BY contains(resource, '?'), place, access
+    ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+)
+-- Who names no table, or no verb, adds nothing to those who do.
+QUALIFY (subject IS NOT NULL OR max(subject) OVER (PARTITION BY way) IS NULL)
+    AND (access <> 'unknown' OR bool_and(access = 'unknown') OVER subjects)
+UNION ALL BY NAME
+SELECT
+    way,
+    declared_sensitivity,
+    unnest(touched, recursive := true),
+    1 AS place
+FROM ways;
+
+CREATE OR REPLACE TEMP TABLE resources AS
+WITH
+
+-- the name shown is the outermost one that names a table, with all that is done
+stacked AS (
+    SELECT
+        way,
+        arg_min(resource, (contains(resource, '?'), place, resource))      AS resource,
+        arg_max(access, access_rank(access))                               AS access
+    FROM touched
+    WHERE way IN (SELECT way FROM layered)
+    GROUP BY way
+)
+
+SELECT
+    sayings.node_id,
+    sayings.way,
+    sayings.rows,
+    ways.resource,
+    ways.access
+FROM sayings
+INNER JOIN ways
+    ON ways.way = sayings.way
+ANTI JOIN layered
+    ON layered.node_id = sayings.node_id
+WHERE sayings.is_alone
+UNION ALL
+SELECT
+    layered.node_id,
+    layered.way,
+    layered.rows,
+    stacked.resource,
+    stacked.access
+FROM layered
+INNER JOIN stacked
+    ON stacked.way = layered.way
+UNION ALL
+SELECT
+    sayings.node_id,
+    any_value(sayings.way),
+    max(sayings.rows),
+    any_value(ways.resource),
+    any_value(ways.access)
+FROM sayings
+INNER JOIN ways
+    ON ways.way = sayings.way
+ANTI JOIN layered
+    ON layered.node_id = sayings.node_id
+WHERE NOT sayings.is_alone
+GROUP BY sayings.node_id;

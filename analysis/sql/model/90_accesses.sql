@@ -2,46 +2,8 @@
 --
 -- A declared sensitivity counts; without one the words of the name give a hint, marked as inferred.
 
-CREATE OR REPLACE TABLE accesses AS
+CREATE OR REPLACE TEMP TABLE hinted AS
 WITH
-
-touches AS (
-    SELECT
-        calls.call_id,
-        calls.cohort,
-        calls.day,
-        calls.trace_id,
-        calls.trace_no,
-        calls.span_id,
-        coalesce(calls.owner_agent, calls.owner_service, '?')  AS agent,
-        calls.caller,
-        calls.kind,
-        calls.callee,
-        calls.owner_service                                    AS service,
-        calls.is_error,
-        calls.started_at,
-        calls.pilot_variant,
-        resources.rows,
-        resources.declared_sensitivity,
-        unnest(resources.touched)                              AS touch
-    FROM calls
-    INNER JOIN resources
-        ON resources.node_id = calls.call_id
-    WHERE calls.kind NOT IN ('model', 'agent', 'guardrail', 'evaluator')
-        OR calls.access <> 'none'
-),
-
-named AS (
-    SELECT
-        *,
-        -- What the callee is called by all its parts is its name; only tables are told apart.
-        CASE
-            WHEN kind IN ('database', 'cache', 'storage', 'queue') THEN touch.resource
-            ELSE callee
-        END          AS resource,
-        touch.topic  AS topic
-    FROM touches
-),
 
 -- each topic is read once, however many calls have it
 topics AS (
@@ -50,7 +12,7 @@ topics AS (
         name_words(replace(replace(topic, '/', '_'), '.', '_'))  AS words
     FROM (
         SELECT DISTINCT topic
-        FROM named
+        FROM touched
         WHERE topic IS NOT NULL
     )
 ),
@@ -85,34 +47,46 @@ hints AS (
             END
         ], lambda tag: tag IS NOT NULL)  AS tags
     FROM topics
-),
-
-hinted AS (
-    SELECT
-        named.*,
-        hints.tags
-    FROM named
-    LEFT JOIN hints
-        ON hints.topic = named.topic
 )
 
 SELECT
-    call_id,
-    cohort,
-    day,
-    trace_id,
-    trace_no,
-    span_id,
-    agent,
-    caller,
-    kind,
-    resource,
-    touch.access                                               AS access,
-    service,
-    is_error,
-    rows,
-    started_at,
-    coalesce(declared_sensitivity, tags, [])                   AS sensitivity,
-    declared_sensitivity IS NULL AND len(coalesce(tags, [])) > 0  AS is_sensitivity_inferred,
-    pilot_variant
-FROM hinted;
+    touched.way,
+    touched.resource,
+    touched.access,
+    coalesce(touched.declared_sensitivity, hints.tags, [])                        AS sensitivity,
+    touched.declared_sensitivity IS NULL AND len(coalesce(hints.tags, [])) > 0    AS is_sensitivity_inferred
+FROM touched
+LEFT JOIN hints
+    ON hints.topic = touched.topic;
+
+CREATE OR REPLACE TABLE accesses AS
+SELECT
+    calls.call_id,
+    calls.cohort,
+    calls.day,
+    calls.trace_id,
+    calls.trace_no,
+    calls.span_id,
+    coalesce(calls.owner_agent, calls.owner_service, '?')  AS agent,
+    calls.caller,
+    calls.kind,
+    -- What the callee is called by all its parts is its name; only tables are told apart.
+    CASE
+        WHEN calls.kind IN ('database', 'cache', 'storage', 'queue') THEN hinted.resource
+        ELSE calls.callee
+    END                                                    AS resource,
+    hinted.access,
+    calls.owner_service                                    AS service,
+    calls.is_error,
+    resources.rows,
+    calls.started_at,
+    hinted.sensitivity,
+    hinted.is_sensitivity_inferred,
+    calls.pilot_variant
+FROM calls
+INNER JOIN resources
+    ON resources.node_id = calls.call_id
+INNER JOIN hinted
+    ON hinted.way = resources.way
+WHERE calls.kind NOT IN ('model', 'agent', 'guardrail', 'evaluator')
+    OR calls.access <> 'none';
