@@ -61,6 +61,27 @@ CONDITIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "state_marks": _COHORT,
         "root_marks": _COHORT,
         "joins": _COHORT,
+        "mismatches": _COHORT
+        | _TIME
+        | _VARIANT
+        | _BOUNDARY
+        | {
+            "service": "owner_service = getvariable('scope_service')",
+            "agent": "owner_agent = getvariable('scope_agent')",
+        },
+        "scopes": _COHORT
+        | _TIME
+        | _BOUNDARY
+        | {
+            "service": "service = getvariable('scope_service')",
+            "agent": "agent = getvariable('scope_agent')",
+        },
+        "gaps": _COHORT | _BOUNDARY | {"service": "service = getvariable('scope_service')"},
+        "clocks": _COHORT
+        | {
+            "since": "window_at >= getvariable('scope_since')",
+            "until": "window_at < getvariable('scope_until')",
+        },
     }
 )
 

@@ -106,11 +106,41 @@ def links(rows: pa.Table) -> pa.Table:
     )
 
 
+def reaches(rows: pa.Table) -> pa.Table:
+    """Return, of each call and all below it, one with the most access; how much that is."""
+    place = _ints(rows, "place")
+    ids = _by_place(place, _ints(rows, "call_id"))
+    up = _by_place(place, _ints(rows, "parent_place"))
+    # One number says both: the rank, then the place. Each round doubles how far below it looks.
+    size = len(up)
+    most = _by_place(place, _ints(rows, "rank")) * size + np.arange(size)
+    for _ in range(size.bit_length()):
+        below = np.flatnonzero(up != NOBODY)
+        if not len(below):
+            break
+        seen = most.copy()
+        np.maximum.at(seen, up[below], most[below])
+        most, up = seen, np.where(up == NOBODY, NOBODY, up[up])
+    return _by_row(
+        place,
+        reached_id=pa.array(ids[most % max(size, 1)]),
+        reached_rank=pa.array(most // max(size, 1)),
+    )
+
+
+def hops(rows: pa.Table) -> pa.Table:
+    """Return the nearest span above each that says which scopes it was granted."""
+    place = _ints(rows, "place")
+    ids = _by_place(place, _ints(rows, "node_id"))
+    up = _by_place(place, _ints(rows, "parent_place"))
+    return _by_row(place, above_id=ids_at(nearest(up, _by_place(place, _flags(rows, "is_granted"))), ids))
+
+
 T = TypeVar("T", bound=np.generic)
 
 # After the step of the model that makes a relation of this name, its walk makes `NAME_walked`.
 WALKS: Mapping[str, Callable[[pa.Table], pa.Table]] = MappingProxyType(
-    {walk.__name__: walk for walk in (branches, folds, cuts, ascents, links)}
+    {walk.__name__: walk for walk in (branches, folds, cuts, ascents, links, reaches, hops)}
 )
 
 

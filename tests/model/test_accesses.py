@@ -1,7 +1,5 @@
 """What a call touches, and how: stores, layers, verbs and scopes (BOUNDARIES.md, access)."""
 
-import pytest
-
 ACCESSES = "SELECT resource, access FROM accesses ORDER BY resource, access"
 
 
@@ -49,19 +47,20 @@ def test_one_table_under_two_names_is_one_access(ask):
     assert touched(ask, drawing) == [("postgresql.shop.public.users", "read")]
 
 
-@pytest.mark.parametrize(
-    ("summary", "expected"),
-    [
-        ("INSERT audit SELECT users", [("audit", "write"), ("users", "read")]),
-        ("SELECT a DELETE b", [("a", "read"), ("b", "delete")]),
-        ("SELECT ORDERS", [("ORDERS", "read")]),
-    ],
-)
-def test_each_verb_of_a_summary_has_its_own_targets(build, drawn, query, summary, expected):
-    rows = drawn("agent a 0..100\n  db d 10..90 db_system=postgresql db_collection=")
-    rows[1]["query_summary"] = summary
+def test_each_verb_of_a_summary_has_its_own_targets(build, drawn, query):
+    summaries = ["INSERT audit SELECT users", "SELECT a DELETE b", "SELECT ORDERS"]
+    line = "\n  db d {0}..{0}.5 db_system=postgresql db_collection="
+    rows = drawn("agent a 0..100" + "".join(line.format(place) for place in range(3)))
+    for row, summary in zip(rows[1:], summaries, strict=True):
+        row["query_summary"] = summary
 
-    assert query(build(rows), ACCESSES) == [(f"postgresql.{name}", what) for name, what in expected]
+    assert query(build(rows), ACCESSES) == [
+        ("postgresql.ORDERS", "read"),
+        ("postgresql.a", "read"),
+        ("postgresql.audit", "write"),
+        ("postgresql.b", "delete"),
+        ("postgresql.users", "read"),
+    ]
 
 
 def test_a_named_collection_does_not_hide_the_other_tables_of_its_text(build, drawn, query):
@@ -74,57 +73,49 @@ def test_a_named_collection_does_not_hide_the_other_tables_of_its_text(build, dr
     ]
 
 
-@pytest.mark.parametrize(
-    ("tool", "access"),
-    [
-        ("get_orders", "read"),
-        ("store-get_price", "read"),
-        ("mcp__store__list_items", "read"),
-        ("check-list__delete_user", "delete"),
-        ("open_meteo_get_forecast", "read"),
-        ("schedule_lookup", "read"),
-        ("customer_lookup", "read"),
-        ("store_document", "write"),
-        ("schedule", "write"),
-        ("drop_table", "admin"),
-        ("run_sql", "execute"),
-        ("frobnicate", "unknown"),
-    ],
-)
-def test_the_verb_of_a_name_is_its_access(ask, tool, access):
-    assert touched(ask, f"  tool {tool} 10..90") == [(f"tool:{tool}", access)]
+def test_the_verb_of_a_name_is_its_access(ask):
+    accesses = {
+        "get_orders": "read",
+        "store-get_price": "read",
+        "mcp__store__list_items": "read",
+        "check-list__delete_order": "delete",
+        "open_meteo_get_forecast": "read",
+        "schedule_lookup": "read",
+        "customer_lookup": "read",
+        "store_document": "write",
+        "schedule": "write",
+        "drop_table": "admin",
+        "run_sql": "execute",
+        "frobnicate": "unknown",
+    }
+
+    drawing = "\n".join(f"  tool {name} {i}..{i}.5" for i, name in enumerate(accesses))
+    assert dict(touched(ask, drawing)) == {f"tool:{name}": what for name, what in accesses.items()}
 
 
-@pytest.mark.parametrize(
-    ("columns", "resource", "access"),
-    [
-        ("rpc_system=aws-api rpc_service=SQS rpc_method=DeleteQueue", "aws_sqs:?", "admin"),
-        ("rpc_system=aws-api rpc_service=SQS rpc_method=DeleteMessage", "aws_sqs:?", "delete"),
-        ("rpc_system=aws-api rpc_service=SNS rpc_method=CreateTopic", "aws_sns:?", "admin"),
-        (
-            "messaging_operation=apply_async kind=PRODUCER destination=mail",
-            "celery:mail",
-            "write",
-        ),
-        (
-            "rpc_system=aws-api rpc_service=SSM rpc_method=GetParameter kind=CLIENT",
-            "secret:?",
-            "read",
-        ),
-        (
-            "rpc_system=aws-api rpc_service=secretsmanager rpc_method=PutResourcePolicy kind=CLIENT",
+def test_small_tables_of_systems(build, drawn, query):
+    told = {
+        "rpc_system=aws-api rpc_service=SQS rpc_method=DeleteQueue": ("aws_sqs:?", "admin"),
+        "rpc_system=aws-api rpc_service=SQS rpc_method=DeleteMessage": ("aws_sqs:?", "delete"),
+        "rpc_system=aws-api rpc_service=SNS rpc_method=CreateTopic": ("aws_sns:?", "admin"),
+        "messaging_operation=apply_async destination=mail": ("celery:mail", "write"),
+        "rpc_system=aws-api rpc_service=SSM rpc_method=GetParameter": ("secret:?", "read"),
+        "rpc_system=aws-api rpc_service=secretsmanager rpc_method=PutResourcePolicy": (
             "secret:?",
             "admin",
         ),
-        ("db_system=elasticsearch db_operation=_search db_collection=logs", "elasticsearch.logs", "read"),
-        ("db_system=postgresql db_operation=prune_orders", "postgresql:?", "execute"),
-        ("db_system=postgresql db_operation=findMany", "postgresql:?", "read"),
-    ],
-)
-def test_small_tables_of_systems(ask, columns, resource, access):
-    kind = "" if "kind=" in columns else " kind=CLIENT"
+        "db_system=elasticsearch db_operation=_search db_collection=logs": (
+            "elasticsearch.logs",
+            "read",
+        ),
+        "db_system=postgresql db_operation=prune_orders": ("postgresql:?", "execute"),
+        "db_system=postgresql db_operation=findMany": ("postgresql:?", "read"),
+    }
+    lines = [f"  - x {i}..{i}.5 kind=CLIENT {columns}" for i, columns in enumerate(told)]
+    built = build(drawn("\n".join(["agent a 0..100", *lines])))
 
-    assert touched(ask, f"  - x 10..90 {columns}{kind}") == [(resource, access)]
+    sql = "SELECT resource, access FROM accesses ORDER BY started_at"
+    assert query(built, sql) == list(told.values())
 
 
 def test_secrets_are_always_told_as_credentials(ask):
@@ -148,9 +139,12 @@ def test_a_host_whose_paths_are_data_has_no_boundary_a_call(ask):
     lines = [
         f"  http_client h {i}..{i + 1} http_method=GET url_path=/page-{i:03}" for i in range(230)
     ]
-    lines += [f"  http_client h {i}..{i + 1} http_method=GET url_path=/often" for i in range(300, 303)]
     lines += [
-        f"  http_client told {i}..{i + 1} http_method=GET http_route=/r/{i}" for i in range(310, 315)
+        f"  http_client h {i}..{i + 1} http_method=GET url_path=/often" for i in range(300, 303)
+    ]
+    lines += [
+        f"  http_client told {i}..{i + 1} http_method=GET http_route=/r/{i}"
+        for i in range(310, 315)
     ]
 
     drawing = "\n".join(["agent a 0..1000", *lines])
@@ -162,4 +156,6 @@ def test_a_host_whose_paths_are_data_has_no_boundary_a_call(ask):
         """,
         drawing,
     ) == [(201, 31, 3)]
-    assert ask("SELECT count(DISTINCT callee) FROM calls WHERE callee LIKE '%told%'", drawing) == [(5,)]
+    assert ask("SELECT count(DISTINCT callee) FROM calls WHERE callee LIKE '%told%'", drawing) == [
+        (5,)
+    ]

@@ -79,6 +79,7 @@ SELECT
     judged.node_id,
     judged.parent_id,
     judged.parent_state,
+    judged.is_parent_remote,
     judged.is_cyclic,
     judged.cohort,
     judged.day,

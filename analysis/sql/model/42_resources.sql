@@ -250,7 +250,11 @@ inferred AS MATERIALIZED (
                 )
                 -- An ARN or a queue's address ends in its name.
                 || ':' || coalesce(plain_name(regexp_extract(told.destination, '([^:/]+)/?$', 1)), '?')
-                || coalesce('/' || nullif(regexp_extract(told.name, '^(?:apply_async|run)/(.+)$', 1), told.destination), '')
+                || CASE
+                    WHEN regexp_extract(told.name, '^(?:apply_async|run)/(.+)$', 1) NOT IN ('', coalesce(told.destination, ''))
+                    THEN '/' || regexp_extract(told.name, '^(?:apply_async|run)/(.+)$', 1)
+                    ELSE ''
+                END
             WHEN family IN ('http_client', 'http_server') THEN
                 'http:' || families.http_host
                 || CASE WHEN placed.place > max_routes() THEN '/{*}' ELSE coalesce(families.route, '') END

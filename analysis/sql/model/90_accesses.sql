@@ -75,7 +75,8 @@ SELECT
         WHEN calls.kind IN ('database', 'cache', 'storage', 'queue') THEN hinted.resource
         ELSE calls.callee
     END                                                    AS resource,
-    hinted.access,
+    -- A server's tool whose name tells nothing does what is seen below it.
+    coalesce(refined.access, hinted.access)                AS access,
     calls.owner_service                                    AS service,
     calls.is_error,
     resources.rows,
@@ -88,5 +89,9 @@ INNER JOIN resources
     ON resources.node_id = calls.call_id
 INNER JOIN hinted
     ON hinted.way = resources.way
+LEFT JOIN reached AS refined
+    ON refined.call_id = calls.call_id
+    AND calls.kind = 'mcp'
+    AND calls.access = 'unknown'
 WHERE calls.kind NOT IN ('model', 'agent', 'guardrail', 'evaluator')
     OR calls.access <> 'none';
