@@ -133,7 +133,9 @@ def hops(rows: pa.Table) -> pa.Table:
     place = _ints(rows, "place")
     ids = _by_place(place, _ints(rows, "node_id"))
     up = _by_place(place, _ints(rows, "parent_place"))
-    return _by_row(place, above_id=ids_at(nearest(up, _by_place(place, _flags(rows, "is_granted"))), ids))
+    return _by_row(
+        place, above_id=ids_at(nearest(up, _by_place(place, _flags(rows, "is_granted"))), ids)
+    )
 
 
 T = TypeVar("T", bound=np.generic)

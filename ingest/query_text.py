@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import orjson
 
 MAX_CHARACTERS = 65_536
+_MAX_ITEMS = 64  # of a list in a document; longer ones are data, not stages
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,13 @@ def _masked(value: object) -> object:
     if isinstance(value, dict):
         return {key: _masked(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_masked(value[0])] if value else []
+        # One of each shape: a pipeline's last stage says whether it writes.
+        shapes: list[object] = []
+        for item in value[:_MAX_ITEMS]:
+            shape = _masked(item)
+            if shape not in shapes:
+                shapes.append(shape)
+        return shapes
     return "?"
 
 

@@ -204,3 +204,10 @@ def test_queries_with_their_values_written_in_become_one() -> None:
     texts = [f"SELECT a FROM t1 WHERE b = {n} AND c = 'it''s {n} -- x' LIMIT 10" for n in range(50)]
     masked = queries(pa.array(texts)).unique().to_pylist()
     assert masked == ["SELECT a FROM t1 WHERE b = ? AND c = ? LIMIT ?"]
+
+
+def test_every_stage_of_a_pipeline_stays_once_and_no_value_does() -> None:
+    stages = '[{"$match":{"x":1}},{"$match":{"x":2}},{"$out":"totals"}]'
+
+    assert mask(stages) == '[{"$match":{"x":"?"}},{"$out":"?"}]'
+    assert mask("[1,2,3]") == '["?"]'

@@ -11,8 +11,8 @@ def touched(ask, drawing):
 def test_the_driver_below_an_orm_tells_the_table_and_what_is_done_to_it(model, query):
     built = model("""
 agent a 0..100
-  db orm 10..90 db_system=postgresql db_namespace=shop db_collection=
-    db driver 20..80 db_system=postgresql db_namespace=shop db_collection=customers db_operation=DELETE
+  db o 1..9 db_system=postgresql db_namespace=shop db_collection=
+    db d 2..8 db_system=postgresql db_namespace=shop db_collection=customers db_operation=DELETE
     """)
 
     assert query(built, "SELECT resource, access, sensitivity FROM accesses") == [
@@ -40,8 +40,8 @@ def test_every_statement_of_one_commit_is_an_access(ask):
 
 def test_one_table_under_two_names_is_one_access(ask):
     drawing = """
-  db orm 10..90 db_system=postgresql db_namespace=shop db_collection=public.users db_operation=SELECT
-    db driver 20..80 db_system=postgresql db_namespace=shop db_collection=users db_operation=SELECT
+  db o 1..9 db_system=postgresql db_namespace=shop db_collection=public.users db_operation=SELECT
+    db d 2..8 db_system=postgresql db_namespace=shop db_collection=users db_operation=SELECT
     """
 
     assert touched(ask, drawing) == [("postgresql.shop.public.users", "read")]
@@ -119,7 +119,10 @@ def test_small_tables_of_systems(build, drawn, query):
 
 
 def test_secrets_are_always_told_as_credentials(ask):
-    drawing = "agent a 0..9\n  - x 1..2 kind=CLIENT rpc_system=aws-api rpc_service=SSM rpc_method=GetParameter"
+    drawing = """
+agent a 0..9
+  - x 1..2 kind=CLIENT rpc_system=aws-api rpc_service=SSM rpc_method=GetParameter
+    """
 
     assert ask("SELECT sensitivity, is_sensitivity_inferred FROM accesses", drawing) == [
         (["credential"], True)
@@ -150,7 +153,10 @@ def test_a_host_whose_paths_are_data_has_no_boundary_a_call(ask):
     drawing = "\n".join(["agent a 0..1000", *lines])
     assert ask(
         """
-        SELECT count(DISTINCT callee), count(*) FILTER (callee = 'http:h/{*}'), count(*) FILTER (callee = 'http:h/often')
+        SELECT
+            count(DISTINCT callee),
+            count(*) FILTER (callee = 'http:h/{*}'),
+            count(*) FILTER (callee = 'http:h/often')
         FROM calls
         WHERE callee LIKE 'http:h/%'
         """,

@@ -1,4 +1,4 @@
-"""What the data cannot say is told, and so are clocks, scopes and tools that do more than they say."""
+"""What the data cannot say is told; so are clocks, scopes and tools that do more than they say."""
 
 import pytest
 
@@ -136,7 +136,10 @@ http_server GET:/a 0..100 service_name=front
         """
     )
     rows[0]["scopes_granted"] = ["orders:read"]
-    rows[0]["attributes"] = [("enduser.scope", "orders:read audit"), ("orch.auth.principal", "User")]
+    rows[0]["attributes"] = [
+        ("enduser.scope", "orders:read audit"),
+        ("orch.auth.principal", "User"),
+    ]
     rows[2]["scopes_granted"] = ["audit", "orders:read"]
     rows[4]["scopes_granted"] = ["orders:read", "orders:write"]
     rows[4]["scopes_required"] = ["orders:read", "admin"]

@@ -1,11 +1,15 @@
--- hops: one row a span of the traces in which scopes were told; the walk finds the nearest above that tells them.
+-- hops: one row a span of the traces in which more than one told its scopes; the walk finds the nearest above that did.
 
 CREATE OR REPLACE TEMP MACRO is_scope_key(key) AS
     key IN ('orch.auth.scopes.granted', 'user.roles', 'enduser.role', 'enduser.scope')
-    OR regexp_matches(
-        key,
-        '(?i)(^|\.)(auth|oauth2?|jwt|token|enduser|user|principal)[._](claims[._])?'
-        || '(scopes?|roles?|permissions?|entitlements)$'
+    OR (
+        -- most keys speak of something else
+        (contains(key, 'cope') OR contains(key, 'ole') OR contains(key, 'ermission') OR contains(key, 'ntitlement'))
+        AND regexp_matches(
+            key,
+            '(?i)(^|\.)(auth|oauth2?|jwt|token|enduser|user|principal)[._](claims[._])?'
+            || '(scopes?|roles?|permissions?|entitlements)$'
+        )
     );
 
 CREATE OR REPLACE TEMP TABLE scoped AS
@@ -36,7 +40,12 @@ SELECT
     nodes.parent_id,
     scoped.node_id IS NOT NULL AND len(scoped.granted) > 0  AS is_granted
 FROM nodes
-SEMI JOIN (SELECT DISTINCT trace_no FROM scoped) AS telling
+SEMI JOIN (
+    SELECT trace_no
+    FROM scoped
+    GROUP BY trace_no
+    HAVING count(*) > 1
+) AS telling
     ON telling.trace_no = nodes.trace_no
 LEFT JOIN scoped
     ON scoped.node_id = nodes.node_id;

@@ -18,16 +18,21 @@ SELECT
     scoped.principal,
     scoped.is_delegated,
     above.node_id                                                AS above_id,
-    CASE WHEN above.node_id IS NOT NULL THEN list_filter(scoped.granted, lambda item: NOT list_contains(above.granted, item)) END
-        AS added,
+    CASE
+        WHEN above.node_id IS NOT NULL
+        THEN list_filter(scoped.granted, lambda item: NOT list_contains(above.granted, item))
+    END                                                          AS added,
     above.granted = scoped.granted                               AS is_inherited,
-    list_filter(scoped.required, lambda item: NOT list_contains(scoped.granted, item))  AS lacking
+    list_filter(
+        scoped.required,
+        lambda item: NOT list_contains(scoped.granted, item)
+    )                                                            AS lacking
 FROM scoped
 INNER JOIN nodes
     ON nodes.node_id = scoped.node_id
-INNER JOIN hops
+LEFT JOIN hops
     ON hops.node_id = scoped.node_id
-INNER JOIN hops_walked AS walked
+LEFT JOIN hops_walked AS walked
     ON walked.place = hops.place
 LEFT JOIN scoped AS above
     ON above.node_id = walked.above_id
