@@ -57,7 +57,7 @@ judged AS (
         signals.* EXCLUDE (node_id),
         tree.* EXCLUDE (
             is_root, parent_kind, is_parent_browser, is_browser, has_links, call_hash, answer_hash, host_hash,
-            query_hash, operation, is_program, is_probe, is_parent_remote
+            query_hash, operation, is_program, is_probe
         ),
         CASE
             WHEN is_control OR celery_state = 'RETRY' THEN false
