@@ -47,13 +47,13 @@ JOIN = """
         child.service_name,
         child.status,
         child.start_ns,
-        child.end_ns,
+        child.duration_ns,
         parent.span_id       AS parent_id,
         parent.name          AS parent_name,
         parent.service_name  AS parent_service,
         parent.status        AS parent_status,
         parent.start_ns      AS parent_start_ns,
-        parent.end_ns        AS parent_end_ns
+        parent.duration_ns   AS parent_duration_ns
     FROM lake AS child
     INNER JOIN lake AS parent
         ON parent.cohort = child.cohort

@@ -4,13 +4,30 @@
 -- spans' own, so the same span has the same id in every model, whatever else the lake holds.
 
 CREATE OR REPLACE TEMP VIEW spans AS
+WITH
+
+numbered AS (
+    SELECT
+        -- 63 bits, for the engine's integers have a sign
+        (hash(cohort, trace_id, span_id) >> 1)::BIGINT  AS node_id,
+        (hash(cohort, trace_id) >> 1)::BIGINT           AS trace_no,
+        CASE
+            WHEN parent_span_id <> span_id THEN (hash(cohort, trace_id, parent_span_id) >> 1)::BIGINT
+        END                                             AS parent_key,
+        * EXCLUDE (attributes)
+    FROM lake
+),
+
+whole AS (
+    SELECT
+        numbered.*,
+        asides.attributes
+    FROM numbered
+    LEFT JOIN asides
+        ON asides.node_id = numbered.node_id
+)
+
 SELECT
-    -- 63 bits, for the engine's integers have a sign
-    (hash(cohort, trace_id, span_id) >> 1)::BIGINT                    AS node_id,
-    (hash(cohort, trace_id) >> 1)::BIGINT                             AS trace_no,
-    CASE
-        WHEN parent_span_id <> span_id THEN (hash(cohort, trace_id, parent_span_id) >> 1)::BIGINT
-    END                                                               AS parent_key,
     -- Vercel's old spans append the caller's name to the operation.
     CASE
         WHEN lower(vendor_kind) LIKE 'ai.%' THEN lower(split_part(vendor_kind, ' ', 1))
@@ -66,4 +83,4 @@ SELECT
         lower(server_address) AS server_address,
         nullif(service_name, '') AS service_name
     )
-FROM lake;
+FROM whole;

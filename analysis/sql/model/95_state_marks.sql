@@ -33,6 +33,19 @@ CREATE OR REPLACE TEMP MACRO graph_step_of(attributes) AS
         nullif(regexp_extract(attributes['metadata'], '"langgraph_step": *([0-9]+)', 1), '')
     ) AS BIGINT);
 
+-- Each name is read once, however many spans have it.
+CREATE OR REPLACE TEMP TABLE names AS
+SELECT
+    name,
+    is_compaction_name(name)                                                    AS is_compaction,
+    is_turn_name(name)                                                          AS is_turn_span,
+    regexp_matches(name, '(?i)(^|[^a-z])(websocket|realtime)([^a-z]|$)')        AS is_socket,
+    regexp_matches(name, '(?i)(^|[^a-z]|agent|client)session([^a-z]|$)')        AS is_session
+FROM (
+    SELECT DISTINCT name
+    FROM nodes
+);
+
 CREATE OR REPLACE TEMP TABLE told AS
 SELECT
     nodes.node_id,
@@ -97,25 +110,26 @@ SELECT
         WHEN nodes.type = 'object_store' AND spans.http_status IS NOT NULL THEN spans.http_status <> 404
         ELSE coalesce(spans.db_rows, spans.memory_record_count) > 0
     END                                   AS is_hit,
-    regexp_matches(
+    coalesce(nodes.error_type, nodes.exception_type, nodes.status_message) IS NOT NULL AND regexp_matches(
         concat_ws(' ', nodes.error_type, nodes.exception_type, nodes.status_message),
         'GraphInterrupt|NodeInterrupt|CallDeferred|ApprovalRequired'
     )                                     AS is_interrupt,
-    is_compaction_name(nodes.name)        AS is_compaction,
-    is_turn_name(nodes.name)              AS is_turn_span,
+    names.is_compaction,
+    names.is_turn_span,
     -- One trace holds a whole session: a socket that stays open, a client's session, a voice agent's.
     coalesce(spans.asgi_event LIKE 'websocket.%', false)
         OR nodes.parent_id IS NULL
             AND (
                 coalesce(spans.http_status = 101, false)
                 OR spans.vendor_kind = 'session'
-                OR regexp_matches(nodes.name, '(?i)(^|[^a-z])(websocket|realtime)([^a-z]|$)')
-                OR nodes.type <> 'http_server'
-                    AND regexp_matches(nodes.name, '(?i)(^|[^a-z]|agent|client)session([^a-z]|$)')
+                OR names.is_socket
+                OR nodes.type <> 'http_server' AND names.is_session
             )                             AS is_session
 FROM spans
 INNER JOIN nodes
     ON nodes.node_id = spans.node_id
+LEFT JOIN names
+    ON names.name = nodes.name
 LEFT JOIN groups
     ON groups.node_id = nodes.node_id
 -- Most spans of a large system are plain steps and transport, and tell nothing here.
@@ -127,7 +141,7 @@ WHERE nodes.parent_id IS NULL
     OR coalesce(spans.context_hit, spans.cache_hit) IS NOT NULL
     OR spans.vendor_kind IS NOT NULL
     OR coalesce(nodes.error_type, nodes.exception_type, nodes.status_message) IS NOT NULL
-    OR nodes.type IN ('internal', 'step') AND (is_compaction_name(nodes.name) OR is_turn_name(nodes.name));
+    OR nodes.type IN ('internal', 'step') AND (names.is_compaction OR names.is_turn_span);
 
 -- what the members of a group say of one call
 CREATE OR REPLACE TEMP TABLE group_marks AS
@@ -207,6 +221,18 @@ WHERE roots.parent_id IS NULL;
 
 -- what one call touches of state, and what it writes
 CREATE OR REPLACE TEMP TABLE touched AS
+WITH
+
+stores AS (
+    SELECT
+        resource,
+        is_state_name(resource)  AS is_state
+    FROM (
+        SELECT DISTINCT resource
+        FROM accesses
+    )
+)
+
 SELECT
     accesses.call_id,
     min(accesses.access)                                                          AS access,
@@ -215,7 +241,7 @@ SELECT
         WHEN accesses.kind NOT IN ('database', 'cache', 'storage', 'memory') AND group_marks.is_state_told IS NOT TRUE
         THEN NULL
         WHEN group_marks.is_state_told OR accesses.kind = 'memory' OR group_marks.is_state_host
-            OR is_state_name(accesses.resource)
+            OR stores.is_state
         THEN coalesce(group_marks.context_store, accesses.resource)
     END)                                                                          AS store,
     list_sort(list(DISTINCT accesses.resource) FILTER (
@@ -223,6 +249,8 @@ SELECT
             AND accesses.kind IN ('database', 'cache', 'storage', 'memory', 'tool', 'mcp')
     ))                                                                            AS written
 FROM accesses
+LEFT JOIN stores
+    ON stores.resource = accesses.resource
 LEFT JOIN group_marks
     ON group_marks.group_id = accesses.call_id
 GROUP BY accesses.call_id;
