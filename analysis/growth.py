@@ -25,6 +25,8 @@ SPANS_A_LOAD = 2_000_000
 # Where more of the lake than this has changed, nothing is quicker than to begin anew.
 CHANGED_RATIO = 0.3
 
+LEANING = loading.SQL / "leaning.sql"
+
 _TRACE = "(hash(cohort, trace_id) >> 1)::BIGINT"
 _TIES = f"""
     SELECT DISTINCT
@@ -224,7 +226,7 @@ def _remake(
 def _mend(connection: duckdb.DuckDBPyConnection, state: Snapshot) -> None:
     """Make the traces again that lean on what has turned since they were made."""
     connection.execute("USE model")
-    asked = (loading.SQL / "leaning.sql").read_text(encoding="utf-8")
+    asked = LEANING.read_text(encoding="utf-8")
     connection.execute(f"CREATE OR REPLACE TEMP TABLE made AS {asked}")
     if connection.execute("SELECT 1 FROM made LIMIT 1").fetchone():
         connection.execute("CREATE OR REPLACE TEMP TABLE ties AS FROM model.ties")

@@ -4,6 +4,17 @@
 -- better: lower
 -- grain: cohort, path, error_class
 
+WITH
+
+-- what fails in a part of another request, told in another trace, no user has seen by itself
+seen AS (
+    SELECT
+        failures.* REPLACE (is_visible AND joins.node_id IS NULL AS is_visible)
+    FROM failures
+    LEFT JOIN joins
+        ON joins.node_id = failures.request_id
+)
+
 SELECT
     cohort,
     path,                                                                    -- origin → ... → top
@@ -14,7 +25,7 @@ SELECT
     error_class,
     min_by(trace_id, (started_at, failure_id))             AS example_trace_id,
     min(started_at)                                        AS first_at
-FROM failures
+FROM seen
 WHERE is_origin
 GROUP BY
     cohort,

@@ -19,6 +19,15 @@ boundaries AS (
         boundary_id
 ),
 
+-- what fails in a part of another request, told in another trace, no user has seen by itself
+seen AS (
+    SELECT
+        failures.* REPLACE (is_visible AND joins.node_id IS NULL AS is_visible)
+    FROM failures
+    LEFT JOIN joins
+        ON joins.node_id = failures.request_id
+),
+
 -- how far a failure carries: itself and every failing span above it
 told AS (
     SELECT
@@ -30,7 +39,7 @@ told AS (
         sum(hops + 1) FILTER (is_origin)                                         AS carried,
         count(*) FILTER (parent_failure_id IS NULL AND outcome NOT IN ('root'))  AS absorbed,
         count(DISTINCT request_id)                                               AS requests
-    FROM failures
+    FROM seen
     GROUP BY
         cohort,
         boundary_id

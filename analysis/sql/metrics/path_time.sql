@@ -11,6 +11,9 @@ SELECT
     sum(self_ns) / 1e6                     AS self_ms_total,        -- these add up to the requests' durations
     count(DISTINCT request_id)             AS requests
 FROM critical_path
+-- a part of another request, told in another trace
+ANTI JOIN joins
+    ON joins.node_id = critical_path.request_id
 GROUP BY
     cohort,
     boundary_id
