@@ -88,7 +88,9 @@ def mask(text: str) -> str:
         )
         parts.append("?" if is_value else piece)
         before = "?" if is_value else piece.upper()
-    return "".join(parts).strip()[:MAX_CHARACTERS]
+    masked = "".join(parts).strip()[:MAX_CHARACTERS]
+    # A comment may have stood before a document.
+    return _mask_json(masked) if masked[:1] in ("{", "[") else masked
 
 
 def mask_command(text: str) -> str:

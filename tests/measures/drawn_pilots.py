@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.engine import Model
+from analysis.scope import CONDITIONS
 
 DAY_NS = 86_400 * 10**9
 FIRST_DAY = 20_000  # days since 1970: 2024-10-04
@@ -77,6 +78,9 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
             "is_failed": frame["is_failed"],
             "turn_index": 1,
             "service": "planner",
+            "aggregated_input_tokens": None,
+            "aggregated_output_tokens": None,
+            "aggregated_cost_usd": None,
         }
     )
     calls, paths = (
@@ -145,8 +149,12 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
             connection.unregister("drawn")
         connection.execute("ALTER TABLE accesses ALTER sensitivity TYPE VARCHAR[]")
         connection.execute("CREATE TABLE groups AS SELECT call_id AS node_id, cohort FROM calls")
-        for name in ("turns", "state_signals", "state_marks", "root_marks", "joins"):
-            connection.execute(f"CREATE TABLE {name} AS FROM requests LIMIT 0")
+        # What drawn requests say nothing of is there and empty.
+        for name in CONDITIONS.keys() - tables.keys() - {"groups"}:
+            connection.execute(
+                f"CREATE TABLE {name} AS SELECT call_id AS node_id, started_at AS window_at, "
+                "owner_service AS service, * FROM calls LIMIT 0"
+            )
     opened = duckdb.connect(":memory:")
     opened.execute(f"ATTACH '{path}' AS model (READ_ONLY)")
     return Model("drawn", path, opened)

@@ -30,6 +30,8 @@ WHERE list_has_any(map_keys(attributes), [
     'langsmith.metadata.langgraph_step',
     'metadata',
     'model_name',
+    'orch.auth.delegated',
+    'orch.auth.principal',
     'pydantic_ai.all_messages',
     'pydantic_ai.all_messages.length',
     'pydantic_ai.tool.failure_stage',
@@ -37,4 +39,7 @@ WHERE list_has_any(map_keys(attributes), [
     'traceloop.entity.input',
     'traceloop.entity.input.length',
     'workflow.id'
-]);
+])
+    -- Scopes stand under many keys, and one of them fills the column.
+    OR scopes_granted IS NOT NULL
+    OR scopes_required IS NOT NULL;
