@@ -56,12 +56,11 @@ def _built(state: Snapshot, folder: Path, name: str) -> Path:
     unfinished = folder / f".{name}.{os.getpid()}.{secrets.token_hex(4)}"
     earlier = _earlier(folder)
     try:
-        if earlier is None or not is_grown(earlier, state, unfinished):
+        if earlier is None or not grow(earlier, state, unfinished):
             write(state, unfinished)
         unfinished.replace(folder / name)
     finally:
-        for left in (unfinished, unfinished.with_name(unfinished.name + ".wal")):
-            left.unlink(missing_ok=True)
+        _remove(unfinished)
     for old in folder.glob("*.duckdb"):
         if old.name != name:
             # Another system may still hold it open; the next builder removes it then.
@@ -82,7 +81,7 @@ def write(
         growth.build(connection, state, a_load=a_load)
 
 
-def is_grown(earlier: Path, state: Snapshot, target: Path, *, threads: int | None = None) -> bool:
+def grow(earlier: Path, state: Snapshot, target: Path, *, threads: int | None = None) -> bool:
     """Make the model from an earlier one; False where that is not quicker, or it is not whole."""
     try:
         shutil.copyfile(earlier, target)
@@ -92,7 +91,7 @@ def is_grown(earlier: Path, state: Snapshot, target: Path, *, threads: int | Non
         # Another builder has removed it meanwhile, or a disk has spoilt it: it can be made anew.
         grown = False
     if not grown:
-        target.unlink(missing_ok=True)
+        _remove(target)
     return grown
 
 
@@ -118,6 +117,12 @@ def _opened(target: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBP
         loading.prepare(connection)
         yield connection
         connection.execute("CHECKPOINT model")
+
+
+def _remove(target: Path) -> None:
+    # What was being written into one file must not be replayed into the next of its name.
+    for left in (target, target.with_name(target.name + ".wal")):
+        left.unlink(missing_ok=True)
 
 
 def _quoted(path: Path) -> str:

@@ -163,9 +163,7 @@ def grow(lake: Path, grown: Path) -> Figures:
     state = Lake(grown).snapshot()
     before = sum(file.rows for file in Lake(lake).snapshot().data)
     done: list[bool] = []
-    figures = _timed(
-        lambda: done.append(build.is_grown(_target(lake), state, target, threads=THREADS))
-    )
+    figures = _timed(lambda: done.append(build.grow(_target(lake), state, target, threads=THREADS)))
     if done != [True]:
         raise SystemExit("the model was not grown")
     target.unlink()

@@ -107,5 +107,17 @@ def test_a_grown_model_is_the_model_made_anew(drawn, lay, tmp_path, monkeypatch,
         assert not differing
 
 
+@pytest.mark.parametrize("left", [0, 100, 0.5])
+def test_from_an_earlier_model_that_is_spoilt_a_whole_one_is_made(drawn, lay, tmp_path, left):
+    lake, cache = tmp_path / "lake", tmp_path / "cache"
+    earlier = build.model_file(Lake(lay(drawn_rows(drawn, 0, 20), lake)), cache)
+    data = earlier.read_bytes()
+    earlier.write_bytes(data[: left if left > 1 else int(left * len(data))])
+    lay(drawn_rows(drawn, 100, 2, place="new"), lake)
+
+    assert tables(build.model_file(Lake(lake), cache)) == built(lake, tmp_path / "anew.duckdb")
+    assert len(list(cache.iterdir())) == 1
+
+
 def _refused(*_: object, **__: object) -> None:
     raise AssertionError("the model was made anew")
