@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis import causes, engine
+from analysis import causes, engine, patterns
 from analysis.scope import Scope
 from ingest.load import load
 
@@ -85,8 +85,12 @@ def test_injected_faults_of_a_system_of_services_are_ranked(trainticket):
     assert sum(cpu[cpu["baseline"] == "fault-free window"]["rank"] <= 3) == 2
 
 
-@pytest.mark.parametrize("fault", ["llm_delay", "a2a_delay"])
-def test_a_delay_between_two_agents_is_found_where_no_run_total_shows_it(tmp_path, fault):
+@pytest.mark.parametrize(
+    ("fault", "before_call"), [("llm_delay", "model:ollama/llama2"), ("a2a_delay", "queue:Coder")]
+)
+def test_a_delay_between_two_agents_is_found_where_no_run_total_shows_it(
+    tmp_path, fault, before_call
+):
     if not LLMMAS.is_dir():
         pytest.skip(f"{LLMMAS.parent.name} is not here")
     lake = tmp_path / "lake"
@@ -95,6 +99,7 @@ def test_a_delay_between_two_agents_is_found_where_no_run_total_shows_it(tmp_pat
     with engine.connect(lake) as model:
         found = causes.latency(model, Scope(cohort="baseline"), Scope(cohort=fault))
         requests = model.ask("request_latencies")
+        gaps = patterns.ranked(model, Scope(cohort=fault))
     print("\n" + found.parts.to_string(index=False))  # noqa: T201
     spread = requests.groupby("cohort")["duration_ms"].agg(["mean", "std"])
     print(spread.to_string())  # noqa: T201
@@ -103,3 +108,7 @@ def test_a_delay_between_two_agents_is_found_where_no_run_total_shows_it(tmp_pat
     assert (first["place"], first["cause"]) == ("agent:Planner", "work")
     assert first["increase_ms"] == pytest.approx(1_000, abs=10)
     assert (spread["std"] > 5_000).all()
+    # The ranking names the agent; what it did not tell of lies before the call that was held up.
+    unexplained = gaps[gaps["pattern"] == "unexplained"].iloc[0]
+    print(unexplained[["boundary", "other_boundary", "cost_ms"]].to_string())  # noqa: T201
+    assert unexplained["other_boundary"] == f"agent:Planner → {before_call}"
