@@ -10,7 +10,7 @@ from analysis import build, growth
 from ingest.lake import Lake
 
 # Traces of every kind a load has to tie or to weigh: queues across traces, servers that programs
-# call, models that fail, conversations, late spans.
+# call, models that fail, conversations, late spans, calls that lost the tool which made them.
 KINDS = (
     """
     agent planner 0..100 conversation_id=c{n}
@@ -41,6 +41,13 @@ KINDS = (
     queue_consumer mails 40..90 service_name=worker links=p{n}
       db outbox 50..70 {fails} db_system=postgresql service_name=worker
     """,
+    """
+    agent solo {at}..{until} service_name=solo
+      tool search {at}..{until}
+
+    http_client crm {at}..{until} {fails} http_method=GET service_name=solo
+      db kb {at}..{until} service_name=crm
+    """,
 )
 
 
@@ -52,6 +59,9 @@ def drawn_rows(drawn, seed: int, traces: int, *, place: str = "") -> list[dict]:
             n=f"{place}{number}",
             fails=rng.choice(["", "!"]),
             answer=rng.choice(["gpt-1", "gpt-1", "gpt-2"]) if seed % 2 else "gpt-1",
+            # A later dump's first ones run at the same time: what was certain is not any more.
+            at=number * 100,
+            until=number * 100 + 50,
         )
         rows += drawn(text, place=f"{place}{seed}.{number}/")
     rng.shuffle(rows)
@@ -81,6 +91,7 @@ def test_a_model_made_in_parts_is_the_model_made_at_once(drawn, lay, tmp_path):
     parts = {load: built(lake, tmp_path / f"{load}.duckdb", a_load=load) for load in (120, 40, 9)}
 
     assert len(whole["calls"]) > 100
+    assert any("'process'" in row for row in whole["joins"])
     for load, told in parts.items():
         assert told == whole, load
 

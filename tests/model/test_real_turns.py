@@ -64,3 +64,43 @@ def test_a_model_that_failed_is_the_model_that_answers_otherwise(recorded, query
         (cohort, "model:openai/gpt-fake-2026-01-01", count, count)
         for cohort, count in zip(sorted(labels), down, strict=True)
     ]
+
+
+def test_who_calls_what_is_the_same_whoever_recorded_it(recorded, query):
+    model, _ = recorded
+    edges = query(
+        model,
+        "SELECT DISTINCT caller, callee FROM calls WHERE cohort = 'pilot' ORDER BY caller, callee",
+    )
+
+    assert edges == [
+        ("agent:support_agent", "model:openai/gpt-fake-2026-01-01"),
+        ("agent:support_agent", "tool:get_order"),
+        ("agent:support_agent", "tool:refund_order"),
+        ("agent:support_agent", "tool:search_kb"),
+        ("service:crm-service", "sqlite.customers"),
+        ("service:crm-service", "sqlite.orders"),
+        ("service:crm-service", "sqlite.payment_cards"),
+        ("service:crm-service", "sqlite.refunds"),
+        ("tool:get_order", "http:127.0.0.1/orders/{id}"),
+        ("tool:refund_order", "http:127.0.0.1/refunds"),
+        ("tool:search_kb", "sqlite.kb"),
+    ]
+
+
+def test_a_trace_that_was_cut_is_joined_within_its_turn(recorded, query):
+    model, labels = recorded
+    turns = {
+        trace: (cohort, number)
+        for cohort, told in labels.items()
+        for number, turn in enumerate(told)
+        for trace in turn["trace_ids"]
+    }
+    joined = query(
+        model,
+        "SELECT cut.trace_id, joined.trace_id FROM nodes AS cut LEFT JOIN joins USING (node_id) "
+        "LEFT JOIN nodes AS joined ON joined.node_id = joins.joined_id "
+        "WHERE cut.is_cut AND cut.kind = 'CLIENT'",
+    )
+
+    assert [turns[cut] for cut, _ in joined] == [turns[trace] for _, trace in joined]

@@ -127,6 +127,15 @@ found AS (
         *,
         'conversation'
     FROM held
+    UNION ALL
+    SELECT
+        hosts.node_id,
+        hosts.joined_id,
+        nodes.trace_no,
+        'process'
+    FROM hosts
+    INNER JOIN nodes
+        ON nodes.node_id = hosts.joined_id
 ),
 
 -- What is there to be followed counts more than what fits.
@@ -135,7 +144,7 @@ best AS (
         node_id,
         arg_min(
             {'joined_id': joined_id, 'joined_trace_no': joined_trace_no, 'evidence': evidence},
-            CASE evidence WHEN 'link' THEN 1 WHEN 'remote_parent' THEN 2 ELSE 3 END
+            CASE evidence WHEN 'link' THEN 1 WHEN 'remote_parent' THEN 2 WHEN 'conversation' THEN 3 ELSE 4 END
         )  AS join_found
     FROM found
     GROUP BY node_id

@@ -1,6 +1,15 @@
 -- calls: one row a boundary instance, one handoff from a caller to a callee (BOUNDARIES.md, calls).
 
--- who speaks, when this span calls
+-- who speaks, when a span of this type calls
+CREATE OR REPLACE TEMP MACRO speaker_of(type, label, service) AS
+    CASE
+        WHEN type IN ('agent', 'workflow') THEN 'agent:' || coalesce(label, '?')
+        WHEN type = 'tool' THEN 'tool:' || coalesce(label, '?')
+        WHEN type IN ('retriever', 'guardrail', 'evaluator', 'memory')
+        THEN CASE type WHEN 'retriever' THEN 'retrieval' ELSE type END || ':' || coalesce(label, '?')
+        ELSE 'service:' || coalesce(service, '?')
+    END;
+
 CREATE OR REPLACE TEMP TABLE speakers AS
 SELECT
     node_id,
@@ -8,13 +17,7 @@ SELECT
     start_ns,
     type,
     label,
-    CASE
-        WHEN type IN ('agent', 'workflow') THEN 'agent:' || coalesce(label, '?')
-        WHEN type = 'tool' THEN 'tool:' || coalesce(label, '?')
-        WHEN type IN ('retriever', 'guardrail', 'evaluator', 'memory')
-        THEN CASE type WHEN 'retriever' THEN 'retrieval' ELSE type END || ':' || coalesce(label, '?')
-        ELSE 'service:' || coalesce(service, '?')
-    END  AS speaker
+    speaker_of(type, label, service)  AS speaker
 FROM nodes
 WHERE role = 'composite';
 
@@ -294,5 +297,7 @@ SELECT
     first_chunk_ms,
     skew_ms,
     timeout_ms,
-    has_idempotency_key
+    has_idempotency_key,
+    -- whether the caller is told by another trace, which across/06_callers.sql finds
+    false                                                           AS is_joined
 FROM called;

@@ -1,0 +1,113 @@
+-- Calls that begin a trace and were joined to their caller in the same process get its name, and their trace its agent.
+--
+-- A model that grows keeps its calls: what an earlier dump made certain and a later one does not is taken back.
+
+CREATE OR REPLACE TEMP TABLE moved AS
+WITH
+
+below AS (
+    SELECT
+        joins.node_id      AS root_id,
+        joins.trace_no,
+        hosts.caller_id,
+        hosts.caller,
+        nodes.service,
+        agent.label        AS agent
+    FROM joins
+    INNER JOIN hosts
+        ON hosts.node_id = joins.node_id
+    INNER JOIN nodes
+        ON nodes.node_id = hosts.joined_id
+    LEFT JOIN nodes AS agent
+        ON agent.node_id = CASE
+            WHEN nodes.type IN ('agent', 'workflow') THEN nodes.node_id
+            ELSE nodes.agent_id
+        END
+    WHERE joins.evidence = 'process'
+),
+
+-- what each call says of itself, without any join
+own AS (
+    SELECT
+        calls.call_id,
+        calls.kind,
+        calls.callee,
+        calls.owner_service,
+        nodes.root_id,
+        CASE WHEN calls.is_joined AND above.node_id IS NULL THEN NULL ELSE calls.caller_id END    AS caller_id,
+        CASE
+            WHEN calls.is_joined AND above.node_id IS NULL THEN 'service:' || coalesce(calls.owner_service, '?')
+            ELSE calls.caller
+        END                                                                                      AS caller,
+        CASE WHEN NOT calls.is_joined THEN calls.owner_agent END                                 AS owner_agent
+    FROM calls
+    INNER JOIN nodes
+        ON nodes.node_id = calls.call_id
+    LEFT JOIN nodes AS above
+        ON above.node_id = calls.caller_id
+        AND above.trace_no = calls.trace_no
+    WHERE calls.is_joined
+        OR calls.trace_no IN (SELECT trace_no FROM below)
+),
+
+told AS (
+    SELECT
+        own.call_id,
+        own.kind,
+        own.callee,
+        own.owner_service,
+        coalesce(own.caller_id, below.caller_id)                                  AS caller_id,
+        CASE WHEN own.caller_id IS NULL THEN coalesce(below.caller, own.caller) ELSE own.caller END  AS caller,
+        coalesce(own.owner_agent, below.agent)                                    AS owner_agent,
+        below.root_id IS NOT NULL                                                 AS is_joined
+    FROM own
+    LEFT JOIN below
+        ON below.root_id = own.root_id
+        AND own.owner_agent IS NULL
+        AND (
+            own.caller_id IS NOT NULL
+            OR own.caller = 'service:' || below.service
+        )
+)
+
+SELECT
+    * EXCLUDE (kind, callee),
+    substr(md5(concat_ws(chr(31), caller, kind, callee)), 1, 16)  AS boundary_id,
+    coalesce(owner_agent, owner_service)                          AS agent
+FROM told;
+
+UPDATE calls
+SET
+    caller = moved.caller,
+    caller_id = moved.caller_id,
+    owner_agent = moved.owner_agent,
+    boundary_id = moved.boundary_id,
+    is_joined = moved.is_joined
+FROM moved
+WHERE moved.call_id = calls.call_id;
+
+UPDATE accesses
+SET
+    caller = moved.caller,
+    agent = coalesce(moved.agent, '?')
+FROM moved
+WHERE moved.call_id = accesses.call_id;
+
+UPDATE failures
+SET boundary_id = moved.boundary_id
+FROM moved
+WHERE moved.call_id = failures.call_id;
+
+UPDATE mismatches
+SET
+    boundary_id = moved.boundary_id,
+    owner_agent = moved.owner_agent
+FROM moved
+WHERE moved.call_id = mismatches.call_id;
+
+UPDATE scopes
+SET
+    boundary_id = moved.boundary_id,
+    agent = moved.agent
+FROM moved
+WHERE moved.call_id = scopes.call_id;
