@@ -82,16 +82,16 @@ def test_one_stubborn_caller_is_no_storm(model):
 
 ABANDONED = """
 agent root               0..100
-  http_client pay       10..30 ! url_path=/pay server_address=pay http_method=POST error_type=timeout {key}
+  http_client pay       10..30 ! url_path=/pay server_address=pay error_type=timeout {key}
     http_server /pay    12..60 service_name=pay http_method=POST
       db charges        40..50 service_name=pay db_system=postgresql {write}
-  http_client pay       35..55 url_path=/pay server_address=pay http_method=POST {key}
+  http_client pay       35..55 url_path=/pay server_address=pay {key}
     http_server /pay    36..54 service_name=pay http_method=POST
 """
 
 
 def test_what_a_callee_did_after_its_caller_gave_up_is_counted(model):
-    drawn = ABANDONED.format(key="", write="db_operation=INSERT")
+    drawn = ABANDONED.format(key="http_method=POST", write="db_operation=INSERT")
     (told,) = model(drawn).ask("abandoned_work").itertuples()
 
     assert (told.abandoned, told.abandoned_ms, told.waited_p50_ms) == (1, 28, 20)
@@ -99,7 +99,11 @@ def test_what_a_callee_did_after_its_caller_gave_up_is_counted(model):
 
 
 def test_a_write_made_again_after_a_time_out_is_a_possible_duplicate(model):
-    (told,) = model(ABANDONED.format(key="", write="")).ask("duplicate_writes").itertuples()
+    (told,) = (
+        model(ABANDONED.format(key="http_method=POST", write=""))
+        .ask("duplicate_writes")
+        .itertuples()
+    )
 
     assert (told.first_class, told.evidence, told.is_failed_again) == (
         "timeout",
@@ -109,7 +113,7 @@ def test_a_write_made_again_after_a_time_out_is_a_possible_duplicate(model):
 
 
 def test_a_key_makes_two_tries_one_write(model):
-    drawn = ABANDONED.format(key="idempotency_key=k", write="")
+    drawn = ABANDONED.format(key="http_method=POST idempotency_key=k", write="")
 
     assert model(drawn).ask("duplicate_writes").empty
 
