@@ -1,5 +1,7 @@
 """What is one handoff, and how often and how long it was tried, where several spans tell of it."""
 
+import random
+
 CALLS = "SELECT caller, kind, callee FROM calls ORDER BY start_ns, call_id"
 
 
@@ -35,6 +37,61 @@ def test_an_unnamed_handoff_leads_to_the_next_agent_of_the_same_level(ask):
         ("tool:ask", "agent", "agent:helper"),
         ("agent:triage", "agent", "agent:billing"),
     ]
+
+
+def led(markers, agents, levels):
+    """By agent the last marker that led to it, found by looking at every pair."""
+    given = {}
+    for marker in markers:
+        _, node, owner, start, name = marker
+        level = levels.get(owner)
+        found = [
+            (agent_level != level, agent_start, agent)
+            for _, agent, agent_level, agent_start, agent_name in agents
+            if agent_start >= start
+            and agent != owner
+            and (agent_name == name if name else agent_level == level)
+        ]
+        if found:
+            agent = min(found)[2]
+            given[agent] = max(given.get(agent, (0, 0, None)), (start, node, owner))
+    return {agent: owner for agent, (_, _, owner) in given.items()}
+
+
+def test_a_marker_leads_to_the_first_later_agent_of_its_name(drawn, build, query):
+    rng = random.Random(4)
+    drawings = []
+    for _ in range(60):
+        lines, depth = ["agent top 0..100"], 1
+        for _ in range(12):
+            depth = rng.randint(1, depth)
+            start = rng.randint(0, 9)
+            kind = rng.choice(["agent a", "agent b", "agent c", "handoff a", "handoff b", "-"])
+            named = "handoff" if kind == "-" else kind
+            extra = "operation=handoff" if kind == "-" else ""
+            prefix = "- pass" if kind == "-" else named
+            lines.append(f"{'  ' * depth}{prefix} {start}..{start + 20} {extra}")
+            depth += named.startswith("agent")
+        drawings.append("\n".join(lines))
+    model = build(drawn("\n\n".join(drawings)))
+    spans = query(
+        model,
+        "SELECT trace_no, node_id, agent_id, start_ns, label, type FROM nodes "
+        "WHERE type IN ('agent', 'handoff')",
+    )
+    called = dict(query(model, "SELECT call_id, caller FROM calls WHERE callee LIKE 'agent:%'"))
+    labels = {node: label for _, node, _, _, label, _ in spans}
+
+    by_marker = 0
+    for trace in {row[0] for row in spans}:
+        agents = [row[:5] for row in spans if row[0] == trace and row[5] == "agent"]
+        markers = [row[:5] for row in spans if row[0] == trace and row[5] == "handoff"]
+        levels = {node: level for _, node, level, _, _ in agents}
+        for agent, owner in led(markers, agents, levels).items():
+            if agent in called:
+                assert called[agent] == f"agent:{labels[owner]}"
+                by_marker += 1
+    assert by_marker > 100
 
 
 def test_what_carries_an_mcp_session_is_no_call(ask):

@@ -70,6 +70,13 @@ WIDE = {
         {"node_type": "model", "request_model": "n"},
     ],
     "named callers": [{"node_type": "agent", "agent_name": "b", "graph_node_parent_id": "a"}],
+    "callers of one name": [
+        {"node_type": "agent", "agent_name": "a"},
+        {"node_type": "agent", "agent_name": "b", "graph_node_parent_id": "a"},
+    ],
+    "resent calls": [
+        FAILED | {"node_type": "http_client", "kind": "CLIENT", "retry_count": 1},
+    ],
 }
 
 

@@ -51,28 +51,92 @@ WHERE nodes.role <> 'transparent';
 
 -- a handoff marker and the agent it led to: the first later one of that name, beside the marker's own if it can be
 CREATE OR REPLACE TEMP TABLE handed AS
+WITH
+
+markers AS (
+    SELECT
+        marker.node_id                             AS marker_id,
+        marker.agent_id                            AS owner_id,
+        marker.trace_no,
+        marker.start_ns,
+        coalesce(owner.agent_id, -1)               AS level,
+        replace(lower(marker.label), ' ', '_')     AS name
+    FROM nodes AS marker
+    LEFT JOIN nodes AS owner
+        ON owner.node_id = marker.agent_id
+    WHERE marker.type = 'handoff'
+),
+
+-- what a marker asks for, what it would rather have first; an agent answers to each of these
+asked AS (
+    SELECT
+        marker_id,
+        owner_id,
+        trace_no,
+        start_ns,
+        unnest(
+            CASE
+                WHEN name IS NULL THEN [{'level': level, 'name': '', 'choice': 1}]
+                ELSE [{'level': level, 'name': name, 'choice': 1}, {'level': -2, 'name': name, 'choice': 2}]
+            END,
+            recursive := true
+        )
+    FROM markers
+),
+
+answering AS (
+    SELECT
+        nodes.trace_no,
+        nodes.start_ns,
+        nodes.node_id,
+        unnest([
+            {'level': coalesce(nodes.agent_id, -1), 'name': ''},
+            {'level': coalesce(nodes.agent_id, -1), 'name': replace(lower(nodes.label), ' ', '_')},
+            {'level': -2, 'name': replace(lower(nodes.label), ' ', '_')}
+        ], recursive := true)
+    FROM nodes
+    WHERE nodes.type = 'agent'
+        AND nodes.trace_no IN (SELECT trace_no FROM markers)
+),
+
+-- No marker leads to its own agent: there the next one counts.
+in_order AS (
+    SELECT
+        *,
+        lead(node_id) OVER (PARTITION BY trace_no, level, name ORDER BY start_ns, node_id)  AS next_id
+    FROM answering
+    QUALIFY row_number() OVER (PARTITION BY trace_no, level, name, start_ns ORDER BY node_id) = 1
+),
+
+found AS (
+    SELECT
+        asked.marker_id,
+        asked.owner_id,
+        asked.start_ns,
+        asked.choice,
+        CASE
+            WHEN in_order.node_id = asked.owner_id THEN in_order.next_id
+            ELSE in_order.node_id
+        END  AS agent_id
+    FROM asked
+    ASOF INNER JOIN in_order
+        ON in_order.trace_no = asked.trace_no
+        AND in_order.level = asked.level
+        AND in_order.name = asked.name
+        AND in_order.start_ns >= asked.start_ns
+)
+
 SELECT
-    marker.node_id                             AS marker_id,
-    marker.agent_id                            AS owner_id,
-    marker.start_ns,
-    min_by(
-        agent.node_id,
-        (agent.agent_id IS DISTINCT FROM owner.agent_id, agent.start_ns, agent.node_id)
-    )                                          AS agent_id
-FROM nodes AS marker
-LEFT JOIN nodes AS owner
-    ON owner.node_id = marker.agent_id
-INNER JOIN nodes AS agent
-    ON agent.trace_no = marker.trace_no
-    AND agent.type = 'agent'
-    AND agent.start_ns >= marker.start_ns
-    AND (
-        (marker.label IS NULL AND agent.agent_id IS NOT DISTINCT FROM owner.agent_id)
-        OR replace(lower(agent.label), ' ', '_') = replace(lower(marker.label), ' ', '_')
-    )
-    AND agent.node_id <> coalesce(marker.agent_id, -1)
-WHERE marker.type = 'handoff'
-GROUP BY ALL;
+    marker_id,
+    owner_id,
+    start_ns,
+    min_by(agent_id, choice)  AS agent_id
+FROM found
+WHERE agent_id IS NOT NULL
+GROUP BY
+    marker_id,
+    owner_id,
+    start_ns;
 
 CREATE OR REPLACE TEMP TABLE candidates AS
 SELECT members.node_id

@@ -78,8 +78,23 @@ handing AS (
     GROUP BY agent_id
 ),
 
+failed AS (
+    SELECT
+        parent_id,
+        type,
+        name,
+        min(end_ns)  AS end_ns
+    FROM nodes
+    WHERE is_error
+        AND parent_id IS NOT NULL
+    GROUP BY
+        parent_id,
+        type,
+        name
+),
+
 resent AS (
-    SELECT DISTINCT again.node_id
+    SELECT again.node_id
     FROM nodes AS again
     SEMI JOIN (
         SELECT group_id
@@ -87,12 +102,11 @@ resent AS (
         WHERE retry_count > 0
     ) AS repeated
         ON repeated.group_id = again.node_id
-    INNER JOIN nodes AS sibling
-        ON sibling.parent_id = again.parent_id
-        AND sibling.type = again.type
-        AND sibling.name = again.name
-        AND sibling.is_error
-        AND sibling.end_ns <= again.start_ns
+    INNER JOIN failed
+        ON failed.parent_id = again.parent_id
+        AND failed.type = again.type
+        AND failed.name = again.name
+        AND failed.end_ns <= again.start_ns
 ),
 
 crossings AS (
@@ -169,19 +183,37 @@ crossings AS (
         ON resent.node_id = nodes.node_id
 ),
 
+-- the last agent of that name that began before; none hands over to itself, there the one before counts
+naming AS (
+    SELECT
+        trace_no,
+        label,
+        start_ns,
+        node_id,
+        lag(node_id) OVER (PARTITION BY trace_no, label ORDER BY start_ns, node_id)  AS earlier_id
+    FROM speakers
+    WHERE type IN ('agent', 'workflow')
+        AND label IN (SELECT named_caller FROM crossings)
+    QUALIFY row_number() OVER (PARTITION BY trace_no, label, start_ns ORDER BY node_id DESC) = 1
+),
+
 placed_callers AS (
     SELECT
         crossings.node_id,
-        max_by(speakers.node_id, (speakers.start_ns, speakers.node_id))  AS caller_id
-    FROM crossings
-    INNER JOIN speakers
-        ON speakers.trace_no = crossings.trace_no
-        AND speakers.type IN ('agent', 'workflow')
-        AND speakers.label = crossings.named_caller
-        AND speakers.start_ns <= crossings.start_ns
-        AND speakers.node_id <> crossings.node_id
-    WHERE crossings.named_caller IS NOT NULL
-    GROUP BY crossings.node_id
+        CASE WHEN naming.node_id = crossings.node_id THEN naming.earlier_id ELSE naming.node_id END  AS caller_id
+    FROM (
+        SELECT
+            node_id,
+            trace_no,
+            named_caller,
+            start_ns
+        FROM crossings
+        WHERE named_caller IS NOT NULL
+    ) AS crossings
+    ASOF INNER JOIN naming
+        ON naming.trace_no = crossings.trace_no
+        AND naming.label = crossings.named_caller
+        AND naming.start_ns <= crossings.start_ns
 ),
 
 named AS (
