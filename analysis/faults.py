@@ -21,20 +21,22 @@ def reach(model: Model, scope: Scope) -> pd.DataFrame:
     whole = replace(scope, boundary=None, agent=None)
     met = model.ask("blast_radius", whole)
     requests = model.ask("request_latencies", whole)
-    sizes = requests.groupby(["cohort", "unit_id"]).size()
+    sizes = {
+        str(cohort): some.groupby("unit_id").size() for cohort, some in requests.groupby("cohort")
+    }
     conversations = requests.groupby("cohort")["conversation_id"].nunique()
     names = _names(model, whole)
     met["boundary_id"] = met["boundary_id"].astype(object).where(met["boundary_id"].notna(), "")
     rows = []
     for (cohort, boundary), some in met.groupby(["cohort", "boundary_id"], sort=True):
-        of_cohort = sizes.loc[cohort]
+        of_cohort = sizes[str(cohort)]
         hits = some.set_index("unit_id")["requests"].reindex(of_cohort.index, fill_value=0)
         began, failing = some["origins"] > 0, some["failing_calls"] > 0
         rows.append(
             {
                 "cohort": cohort,
                 "boundary_id": boundary or None,
-                "boundary": names.get(boundary),
+                "boundary": names.get(str(boundary)),
                 "failures": int(some["failures"].sum()),
                 "requests": int(some["requests"].sum()),
                 "visible_requests": int(some["visible_requests"].sum()),
@@ -81,7 +83,7 @@ def retries(model: Model, scope: Scope) -> pd.DataFrame:
         )
         sums = {name: int(some[name].sum()) for name in ("calls", "logical", "tries", "retried")}
         rows.append(
-            {"cohort": cohort, "boundary_id": boundary, "boundary": names.get(boundary)}
+            {"cohort": cohort, "boundary_id": boundary, "boundary": names.get(str(boundary))}
             | sums
             | {name: float(some[name].sum()) for name in ("retry_ms", "retry_cost_usd")}
             | _told("tries_ratio", factor)
@@ -114,7 +116,7 @@ def hidden(model: Model, scope: Scope) -> pd.DataFrame:
         )
         rows.append(
             dict(zip(key, (value or None for value in values), strict=True))
-            | {"boundary": names.get(values[1])}
+            | {"boundary": names.get(str(values[1]))}
             | {name: int(some[name].sum()) for name in ("failures", "requests")}
             | {name: float(some[name].sum()) for name in ("client_ms", "cost_usd")}
             | {"example_trace_id": some["example_trace_id"].min()}
