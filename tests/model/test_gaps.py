@@ -57,6 +57,45 @@ http_server GET:/a 0..100 service_name=front
     assert ask(GAPS, drawing) == []
 
 
+def test_a_word_that_is_no_type_is_told_and_the_other_rules_decide(ask):
+    drawing = """
+agent a 0..100
+  - search 10..90 node_type=Toool tool_name=search
+  - lookup 10..90 node_type=Tool tool_name=lookup
+    """
+
+    assert ask(GAPS, drawing) == [("unknown_type", "app", 1, 3)]
+    assert ask("SELECT name, type FROM nodes WHERE name <> 'a' ORDER BY name", drawing) == [
+        ("lookup", "tool"),
+        ("search", "tool"),
+    ]
+
+
+def test_layers_that_count_other_tokens_are_told(ask):
+    drawing = """
+agent a 0..100
+  model m 1..9 input_tokens=100 output_tokens=10
+    model m 2..8 input_tokens=150 output_tokens=10
+  model m 11..19 input_tokens=100 output_tokens=50
+    model m 12..18 input_tokens=101 output_tokens=40
+  model m 21..29 input_tokens=1000 output_tokens=100
+    model m 22..28 input_tokens=1019 output_tokens=100
+  model m 31..39 input_tokens=100 output_tokens=10
+    model m 32..38 input_tokens=20 cache_read_tokens=80 output_tokens=10
+  model m 41..49 input_tokens=100 output_tokens=10
+    model m 42..48 input_tokens=100 output_tokens=4 reasoning_tokens=6
+  model m 51..59 input_tokens=100
+    model m 52..54 input_tokens=40
+    model m 55..58 input_tokens=60
+  model m 61..69 input_tokens=100
+    """
+
+    # Two of five calls that two layers count; tries below one are no layers.
+    sql = "SELECT found, total FROM gaps WHERE gap = 'token_mismatch'"
+    assert ask(sql, drawing) == [(2, 5)]
+    assert ask("SELECT count(*) FROM calls WHERE kind = 'model'", drawing) == [(7,)]
+
+
 def clocks(drawn, ahead_ms, *, calls=20):
     """Twenty calls of one service by another, whose clock is ahead."""
     lines = ["agent a 0..100000 service_name=front host=here"]

@@ -40,6 +40,19 @@ lost AS (
         service
 ),
 
+odd AS (
+    SELECT
+        cohort,
+        service,
+        count(*)      AS spans,
+        min(node_id)  AS node_id
+    FROM oddities
+    WHERE oddity = 'unknown_type'
+    GROUP BY
+        cohort,
+        service
+),
+
 of_services AS (
     SELECT
         by_service.cohort,
@@ -66,12 +79,21 @@ of_services AS (
                 'found': coalesce(lost.spans, 0),
                 'total': by_service.spans,
                 'example_id': lost.node_id
+            },
+            {
+                'gap': 'unknown_type',
+                'found': coalesce(odd.spans, 0),
+                'total': by_service.spans,
+                'example_id': odd.node_id
             }
         ], recursive := true)
     FROM by_service
     LEFT JOIN lost
         ON lost.cohort = by_service.cohort
         AND lost.service IS NOT DISTINCT FROM by_service.service
+    LEFT JOIN odd
+        ON odd.cohort = by_service.cohort
+        AND odd.service IS NOT DISTINCT FROM by_service.service
 ),
 
 boundaries AS (
@@ -127,6 +149,22 @@ of_boundaries AS (
             }
         ], recursive := true)
     FROM boundaries
+),
+
+of_layers AS (
+    SELECT
+        calls.cohort,
+        calls.owner_service                             AS service,
+        calls.boundary_id,
+        oddities.oddity                                 AS gap,
+        count(*) FILTER (oddities.is_odd)               AS found,
+        count(*)                                        AS total,
+        min(calls.call_id) FILTER (oddities.is_odd)     AS example_id
+    FROM oddities
+    INNER JOIN calls
+        ON calls.call_id = oddities.node_id
+    WHERE oddities.oddity = 'token_mismatch'
+    GROUP BY ALL
 )
 
 SELECT
@@ -146,6 +184,8 @@ SELECT
         WHEN 'dropped_attributes' THEN 'any key: types, tokens, errors'
         WHEN 'missing_server' THEN 'handoff time, and what the callee did'
         WHEN 'uninstrumented_peer' THEN 'what an outside party did; only its answer is seen'
+        WHEN 'unknown_type' THEN 'what `orch.node.type` was to say; the other rules decide'
+        WHEN 'token_mismatch' THEN 'how many tokens the call took; the most is counted'
         WHEN 'unresolved_resource' THEN 'which data or callee was touched'
     END  AS blinds,
     example_id
@@ -153,6 +193,8 @@ FROM (
     FROM of_services
     UNION ALL BY NAME
     FROM of_boundaries
+    UNION ALL BY NAME
+    FROM of_layers
 )
 WHERE found > 0
 ORDER BY ALL;
