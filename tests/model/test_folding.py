@@ -301,3 +301,55 @@ def test_a_traces_cost_may_be_its_agents_sum(model):
     costs = model("agent a 0..100 input_tokens=100 cost_usd=0.5").ask("trace_costs")
 
     assert costs[["cost_usd", "is_aggregated"]].values.tolist() == [[0.5, True]]
+
+
+def test_dispatch_is_what_the_caller_took_before_it_called(ask):
+    drawing = """
+    agent a 0..100
+      model m 10..20
+      step tools 22..60
+        tool t 25..60
+          http_client crm 30..40 http_method=GET
+            http_server /x 32..38 service_name=crm
+              db d 33..34 service_name=crm
+        tool t 26..50
+      model m 60..70
+      model m 60..90
+      handoff b 91..92
+    agent b 95..99
+    """
+
+    # Two at once are both counted from what had ended; what was handed over was not called within.
+    assert ask(
+        "SELECT caller, kind, dispatch_ms FROM calls ORDER BY start_ns, end_ns, kind", drawing
+    ) == [
+        ("agent:a", "model", 10),
+        ("agent:a", "tool", 5),
+        ("agent:a", "tool", 6),
+        ("tool:t", "service", 5),
+        ("service:crm", "database", 1),
+        ("agent:a", "model", 0),
+        ("agent:a", "model", 0),
+    ]
+
+
+def test_a_message_delivered_again_has_as_many_attempts(drawn, build, query):
+    rows = drawn("""
+    http_server /x 0..20
+      queue_producer mails 1..2 id=one
+      queue_producer mails 3..4 id=two
+
+    queue_consumer mails 30..40 links=one retry_count=0
+
+    queue_consumer mails 50..60 links=one retry_count=2
+
+    queue_consumer mails 70..80 links=two retry_count=2
+    """)
+    rows[-1]["attributes"] = [("celery.state", "SUCCESS")]
+
+    attempts = query(
+        build(rows), "SELECT attempts FROM calls WHERE kind = 'queue' ORDER BY start_ns"
+    )
+
+    # What Celery tries again it sends again: that is another call.
+    assert attempts == [(3,), (1,)]

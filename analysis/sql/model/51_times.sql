@@ -1,4 +1,5 @@
 -- times: one row a group of several spans, what its servers, its tries and its queue say of the time it took.
+-- dispatched: one row a call within its caller's process, how long the caller took to come to it.
 
 CREATE OR REPLACE TEMP TABLE times AS
 WITH
@@ -87,7 +88,9 @@ queued AS (
             WHEN spans.enqueued_ns IS NOT NULL THEN consumer.start_ns - spans.enqueued_ns
             WHEN consumer.start_ns - producer.end_ns >= -2000000 THEN greatest(consumer.start_ns - producer.end_ns, 0)
             WHEN consumer.start_ns >= producer.start_ns THEN consumer.start_ns - producer.start_ns
-        END) / 1e6                                                                  AS queue_ms
+        END) / 1e6                                                                  AS queue_ms,
+        -- What Celery tries again it sends again, which is a call of its own.
+        max(spans.retry_count) FILTER (spans.celery_state IS NULL) + 1              AS deliveries
     FROM pairs
     INNER JOIN nodes AS producer
         ON producer.node_id = pairs.producer_id
@@ -104,7 +107,7 @@ SELECT
     CASE WHEN crowded.group_id IS NULL THEN serving.sum_ns ELSE serving.last_ns END / 1e6  AS server_ms,
     serving.server_start_ns,
     serving.server_end_ns,
-    attempted.attempts,
+    greatest(attempted.attempts, queued.deliveries)  AS attempts,
     attempted.first_attempt_ms,
     attempted.last_attempt_ms,
     queued.queue_ms,
@@ -128,3 +131,58 @@ LEFT JOIN attempted
     ON attempted.group_id = sized.group_id
 LEFT JOIN queued
     ON queued.group_id = sized.group_id;
+
+CREATE OR REPLACE TEMP TABLE dispatched AS
+WITH
+
+within AS (
+    SELECT
+        nodes.node_id,
+        nodes.start_ns,
+        nodes.end_ns,
+        caller.node_id   AS caller_id,
+        caller.start_ns  AS ready_ns
+    FROM nodes
+    SEMI JOIN candidates
+        ON candidates.node_id = nodes.node_id
+    INNER JOIN nodes AS caller
+        ON caller.node_id = nodes.composite_id
+        AND caller.service = nodes.service
+        AND caller.host IS NOT DISTINCT FROM nodes.host
+        AND caller.start_ns <= nodes.start_ns
+        AND caller.end_ns >= nodes.start_ns
+    WHERE NOT is_server(nodes.type)
+),
+
+-- at one instant ends come first, but for what takes no time
+instants AS (
+    SELECT
+        node_id,
+        caller_id,
+        ready_ns,
+        start_ns  AS at_ns,
+        1         AS place,
+        NULL      AS end_ns
+    FROM within
+    UNION ALL
+    SELECT
+        NULL,
+        caller_id,
+        NULL,
+        end_ns,
+        CASE WHEN start_ns < end_ns THEN 0 ELSE 2 END,
+        end_ns
+    FROM within
+)
+
+SELECT
+    node_id,
+    caller_id,
+    (at_ns - greatest(ready_ns, max(end_ns) OVER earlier)) / 1e6  AS dispatch_ms
+FROM instants
+WINDOW earlier AS (
+    PARTITION BY caller_id
+    ORDER BY at_ns, place
+    RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+)
+QUALIFY node_id IS NOT NULL;

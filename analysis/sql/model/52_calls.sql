@@ -133,6 +133,8 @@ crossings AS (
         times.first_attempt_ms,
         times.last_attempt_ms,
         times.queue_ms,
+        dispatched.caller_id                                                        AS dispatching_id,
+        dispatched.dispatch_ms,
         coalesce(times.is_taken, false)                                             AS is_taken,
         coalesce(times.is_taken_by_agent, false)                                    AS is_taken_by_agent,
         times.taking_agent,
@@ -173,6 +175,8 @@ crossings AS (
         AND answering.request_model = parts.request_model
     LEFT JOIN times
         ON times.group_id = nodes.node_id
+    LEFT JOIN dispatched
+        ON dispatched.node_id = nodes.node_id
     LEFT JOIN variants
         ON variants.trace_no = nodes.trace_no
     LEFT JOIN handing
@@ -309,6 +313,8 @@ SELECT
     greatest(coalesce(attempts, 1), coalesce(retry_count + 1, 1))   AS attempts,
     first_attempt_ms,
     client_ms - last_attempt_ms                                     AS retry_ms,
+    -- Whoever another span names for the caller was not waiting within it.
+    CASE WHEN caller_id = dispatching_id THEN dispatch_ms END       AS dispatch_ms,
     is_error,
     error_class,
     CASE WHEN final_kind = 'model' THEN input_tokens END            AS input_tokens,
