@@ -109,6 +109,8 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
                 "client_ms": ms[f"ms_{place}"],
                 "handoff_ms": 1.0,
                 "queue_ms": None,
+                "first_chunk_ms": None,
+                "service_version": frame["cohort"] + ".1",
                 "attempts": 1,
                 "is_error": frame["is_failed"] & (place == 1),
                 "input_tokens": 1,

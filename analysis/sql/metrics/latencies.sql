@@ -15,6 +15,11 @@ SELECT
     client_ms,                              -- what the caller waited
     handoff_ms,                             -- caller's wait less the callee's work; null where one side is unseen
     queue_ms,                               -- from sent to taken
+    first_chunk_ms,                         -- until a stream began, where it is told
+    callee,
+    owner_agent,
+    service_version,                        -- of the caller's service
+    pilot_variant,
     is_error,
     weight                                  -- calls this one stands for, where traces were sampled
 FROM calls

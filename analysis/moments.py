@@ -1,0 +1,232 @@
+"""When a boundary was slow for minutes, and when it changed for good, with few false alarms."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats as distributions
+
+from analysis import stats
+from analysis.engine import Model
+from analysis.scope import Scope
+
+# A limit that rests on fewer days knows no week, and says nothing.
+REFERENCE_DAYS = 7
+MIN_CALLS = 5
+# A burst: one bucket as rare as this, or two beside each other, and three times what is usual.
+RARE = 1e-4
+RARE_PAIR = 1e-2
+TIMES_USUAL = 3.0
+# Expected value of the 90th percentile of a squared normal deviate.
+CHI_90 = 2.7055
+# A change: the supremum of a Brownian bridge exceeds this in one series of a hundred.
+LIMIT_1_PERCENT = 1.63
+MIN_SEGMENT = 24
+MIN_EFFECT = 0.10
+# Rounds in which places settle; two or three are usual.
+REFITS = 10
+# Calls an hour from which its median, or its p95, is a point of the series.
+MIN_HOURLY = {"p50_ms": 5, "p95_ms": 20}
+
+
+def bursts(model: Model, scope: Scope) -> pd.DataFrame:
+    """Return the minutes in which a boundary was slow beyond chance, one row a burst.
+
+    A row has began_at, ended_at, calls, over (slower than limit_ms, the p95 of the scope),
+    expected, times_usual and p_value of its rarest five minutes. Boundaries with fewer than
+    `REFERENCE_DAYS` days give no row.
+    """
+    told = model.ask("bursts", scope)
+    rows = []
+    for (cohort, boundary), some in told[told["days"] >= REFERENCE_DAYS].groupby(
+        ["cohort", "boundary_id"], sort=True
+    ):
+        judged = judge(some["window_at"], some["calls"], some["over"])
+        found = some.assign(**judged)[judged["is_burst"].to_numpy()]
+        run = found["window_at"].diff().ne(pd.Timedelta(minutes=5)).cumsum()
+        for _, burst in found.groupby(run):
+            worst = burst.sort_values(["p_value", "window_at"]).iloc[0]
+            rows.append(
+                {
+                    "cohort": cohort,
+                    "boundary_id": boundary,
+                    "began_at": burst["window_at"].iloc[0],
+                    "ended_at": burst["window_at"].iloc[-1] + pd.Timedelta(minutes=5),
+                    "limit_ms": worst["limit_ms"],
+                    "calls": int(burst["calls"].sum()),
+                    "over": int(burst["over"].sum()),
+                    "expected": float(burst["expected"].sum()),
+                    "times_usual": float(burst["over"].sum() / burst["expected"].sum()),
+                    "p_value": worst["p_value"],
+                    "example_trace_id": worst["example_trace_id"],
+                }
+            )
+    return pd.DataFrame(rows, columns=_BURSTS)
+
+
+def judge(window_at: pd.Series, calls: pd.Series, over: pd.Series) -> pd.DataFrame:
+    """Return expected, p_value and is_burst of each five minutes of one boundary, in their order.
+
+    The usual share is that of the hour of the day; how much more than chance it varies is told by
+    the data themselves, and the tail is that of a beta-binomial (METHODS.md, bursts).
+    """
+    n, k = calls.to_numpy(np.float64), over.to_numpy(np.float64)
+    hour = window_at.dt.hour.to_numpy()
+    usual = (np.bincount(hour, k, 24) + 0.5) / (np.bincount(hour, n, 24) + 10)
+    share = usual[hour]
+    enough = n >= MIN_CALLS
+    few, usually = n[enough], share[enough]
+    squared = (k[enough] - few * usually) ** 2 / (few * usually * (1 - usually))
+    phi = max(1.0, float(np.quantile(squared, 0.9)) / CHI_90) if len(squared) else 1.0
+    mean = float(n[enough].mean()) if enough.any() else 2.0
+    p_value = np.where(enough, upper_tail(k, n, share, (phi - 1) / max(mean - 1, 1.0)), 1.0)
+    is_rare = (p_value < RARE_PAIR) & (k >= MIN_CALLS) & (k >= TIMES_USUAL * n * share)
+    at = window_at.to_numpy().astype("datetime64[s]").astype(np.int64)
+    beside = np.zeros(len(n), dtype=np.bool_)
+    pair = is_rare[1:] & is_rare[:-1] & (np.diff(at) == 300)
+    beside[1:] |= pair
+    beside[:-1] |= pair
+    return pd.DataFrame(
+        {
+            "expected": n * share,
+            "p_value": p_value,
+            "is_burst": is_rare & ((p_value < RARE) | beside),
+        },
+        index=calls.index,
+    )
+
+
+def upper_tail(k: stats.Floats, n: stats.Floats, share: stats.Floats, rho: float) -> stats.Floats:
+    """Return the chance of k or more of n, where units of one bucket correlate by rho."""
+    if rho <= 0:
+        return np.asarray(distributions.binom.sf(k - 1, n, share), dtype=np.float64)
+    size = 1 / min(rho, 0.99) - 1
+    tail = distributions.betabinom.sf(k - 1, n, share * size, (1 - share) * size)
+    return np.asarray(tail, dtype=np.float64)
+
+
+def changes(model: Model, scope: Scope) -> pd.DataFrame:
+    """Return the hours from which on a boundary was faster or slower, one row a change and figure.
+
+    effect is after over before, with the bounds of a mean of correlated hours; statistic is held
+    against `LIMIT_1_PERCENT`. Series under two days of hours give no row.
+    """
+    told = model.ask("hourly", scope)
+    rows = []
+    for figure, least in MIN_HOURLY.items():
+        usable = told[(told["calls"] >= least) & (told[figure] > 0)]
+        for (cohort, boundary), some in usable.groupby(["cohort", "boundary_id"], sort=True):
+            series = deseasoned(some["hour_at"], np.log(some[figure].to_numpy(np.float64)))
+            rows += [
+                {
+                    "cohort": cohort,
+                    "boundary_id": boundary,
+                    "figure": figure,
+                    "changed_at": some["hour_at"].iloc[found.at],
+                    "effect": found.effect,
+                    "effect_lower": found.lower,
+                    "effect_upper": found.upper,
+                    "statistic": found.statistic,
+                    "n": len(series),
+                }
+                for found in segments(series)
+            ]
+    return pd.DataFrame(rows, columns=_CHANGES)
+
+
+def deseasoned(hour_at: pd.Series, values: stats.Floats) -> stats.Floats:
+    """Return values without what the hour of the day brings: medians of deviations within days."""
+    frame = pd.DataFrame({"value": values, "at": hour_at.to_numpy()})
+    within = frame["value"] - frame.groupby(frame["at"].dt.date)["value"].transform("median")
+    usual = within.groupby(frame["at"].dt.hour).transform("median")
+    # An hour seen on one day only would be taken for its own season.
+    days = frame.groupby(frame["at"].dt.hour)["value"].transform("size")
+    return np.asarray(frame["value"] - usual.where(days >= 2, 0.0), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A split of a series of logarithms: the first place after it, and after over before."""
+
+    at: int
+    effect: float
+    lower: float
+    upper: float
+    statistic: float
+
+
+def segments(series: stats.Floats) -> list[Change]:
+    """Return the changes of a series of logarithms in their order.
+
+    Binary segmentation finds places; each is then judged again between its neighbours, for a first
+    cut through several steps lies anywhere among them and says too little of each.
+    """
+    places, waiting = [], [(0, len(series))]
+    while waiting:
+        first, last = waiting.pop()
+        change = split(series[first:last])
+        if change is not None:
+            places.append(first + change.at)
+            waiting += [(first, places[-1]), (places[-1], last)]
+    places.sort()
+    for _ in range(REFITS):
+        found = _refitted(series, places)
+        if [change.at for change in found] == places:
+            break
+        places = [change.at for change in found]
+    return found
+
+
+def _refitted(series: stats.Floats, places: list[int]) -> list[Change]:
+    found: list[Change] = []
+    for place, last in zip(places, [*places, len(series)][1:], strict=True):
+        first = found[-1].at if found else 0
+        change = split(series[first:last])
+        if change is not None and first < place:
+            found.append(replace(change, at=first + change.at))
+    return found
+
+
+def split(series: stats.Floats) -> Change | None:
+    """Return the one change of a series, or None where there is none beyond chance and 10 %."""
+    n = len(series)
+    if n < 2 * MIN_SEGMENT:
+        return None
+    sums = np.cumsum(series)
+    bridge = np.abs(sums - np.arange(1, n + 1) / n * sums[-1])[MIN_SEGMENT - 1 : n - MIN_SEGMENT]
+    at = int(np.argmax(bridge)) + MIN_SEGMENT
+    moved = series[at:].mean() - series[:at].mean()
+    residuals = np.concatenate([series[:at] - series[:at].mean(), series[at:] - series[at:].mean()])
+    variance = long_run_variance(residuals)
+    if variance <= 0:
+        # Without any scatter a step is as plain as can be.
+        statistic = np.inf if moved != 0 else 0.0
+    else:
+        statistic = float(bridge.max() / np.sqrt(variance * n))
+    if statistic <= LIMIT_1_PERCENT or abs(np.expm1(moved)) < MIN_EFFECT:
+        return None
+    half = distributions.norm.ppf((1 + stats.LEVEL) / 2) * np.sqrt(
+        variance * (1 / at + 1 / (n - at))
+    )
+    effect, lower, upper = (float(np.exp(moved + by)) for by in (0, -half, half))
+    return Change(at, effect, lower, upper, statistic)
+
+
+def long_run_variance(residuals: npt.NDArray[np.float64]) -> float:
+    """Return the variance that means of a correlated series have, by Bartlett's weights."""
+    n = len(residuals)
+    lags = min(int(np.ceil(1.95 * n ** (1 / 3))), n - 1)
+    gamma = [float(residuals[lag:] @ residuals[: n - lag]) / n for lag in range(lags + 1)]
+    weighed = gamma[0] + 2 * sum((1 - lag / (lags + 1)) * gamma[lag] for lag in range(1, lags + 1))
+    return max(weighed, 0.2 * gamma[0])
+
+
+_BURSTS = [
+    *("cohort", "boundary_id", "began_at", "ended_at", "limit_ms", "calls", "over"),
+    *("expected", "times_usual", "p_value", "example_trace_id"),
+]
+_CHANGES = [
+    *("cohort", "boundary_id", "figure", "changed_at", "effect", "effect_lower", "effect_upper"),
+    *("statistic", "n"),
+]

@@ -1,0 +1,70 @@
+"""Tails are told by hour or version, apart for the way and the first chunk; jitter is three."""
+
+import pytest
+
+from analysis import moments, spreads
+from analysis.scope import Scope
+
+STREAMS = """
+agent root    0..100
+  model m    10..20 provider=openai first_chunk_ms=4 service_version=1
+
+agent root    0..200
+  model m   110..150 provider=openai first_chunk_ms=8 service_version=2
+"""
+
+WAYS = """
+agent root            0..100
+  http_client rate   10..60 url_path=/rate server_address=rate http_method=GET
+    http_server /rate 30..50 service_name=rate http_method=GET
+"""
+
+
+def test_a_tail_is_told_by_version(model):
+    frame = spreads.by_key(model(STREAMS), Scope(), "version")
+    models = frame[frame["version"] != "?"]
+
+    assert dict(zip(models["version"], models["p50_ms"], strict=True)) == {"1": 10, "2": 40}
+
+
+def test_the_first_chunk_and_the_way_are_measured_apart(model):
+    chunks = spreads.by_key(model(STREAMS), Scope(), measure="first chunk")
+    ways = spreads.by_key(model(WAYS), Scope(), measure="handoff")
+
+    assert list(chunks["p95_ms"]) == [8]
+    assert list(ways["p50_ms"]) == [30]
+
+
+def test_a_small_tail_says_too_few(model):
+    frame = spreads.by_key(model(STREAMS), Scope(), "hour")
+
+    assert set(frame["p99_9_ms_grade"]) == {"insufficient"}
+    assert frame["p99_9_ms_upper"].isna().all()
+
+
+def test_what_cannot_be_asked_is_said(model):
+    with pytest.raises(ValueError, match="There are: hour"):
+        spreads.by_key(model(STREAMS), Scope(), "tenant")
+    with pytest.raises(ValueError, match="There are: call"):
+        spreads.by_key(model(STREAMS), Scope(), measure="mood")
+
+
+def test_jitter_is_three_numbers(model):
+    calls, at = "", 0
+    for took in (100, 110, 95, 300, 105):
+        calls += f"  tool get {at}..{at + took}\n"
+        at += 400
+    drawn = model(f"agent root 0..2000\n{calls}")
+    (told,) = spreads.jitter(drawn, Scope()).itertuples()
+
+    assert (told.p50_ms, told.serial_ms, told.dispersion_ms) == (105, 105, 195)
+    assert told.serial_ratio == pytest.approx(1)
+    assert told.dispersion_ratio == pytest.approx(300 / 105)
+    assert told.days == 1
+
+
+def test_nothing_is_told_of_a_boundary_that_has_no_reference(model):
+    drawn = model(STREAMS)
+
+    assert moments.bursts(drawn, Scope()).empty
+    assert moments.changes(drawn, Scope()).empty
