@@ -128,31 +128,54 @@ beside AS (
     QUALIFY astray_id IS NOT NULL
 ),
 
--- Times of one process do not touch those of another: so the join is of ranges alone, which is quick.
-running AS (
+-- A span lies in at most two stretches of the power of two above its length: who looks for what runs at an instant
+-- looks into one stretch of each length.
+stretches AS (
     SELECT
-        calls_here.node_id  AS astray_id,
-        here.* EXCLUDE (at_from, at_until),
-        here.end_ns >= calls_here.end_ns  AS is_holding
+        *,
+        unnest(list_distinct([start_ns >> level, end_ns >> level]))  AS stretch
     FROM (
         SELECT
-            calling.node_id,
-            calling.end_ns,
-            calling.process_no::HUGEINT * 18446744073709551616 + calling.start_ns  AS at
-        FROM calling
-        INNER JOIN beside
-            ON beside.astray_id = calling.node_id
-            AND beside.running BETWEEN 1 AND max_running()
-    ) AS calls_here
-    INNER JOIN (
-        SELECT
             *,
-            process_no::HUGEINT * 18446744073709551616 + start_ns  AS at_from,
-            process_no::HUGEINT * 18446744073709551616 + end_ns    AS at_until
+            floor(log2(end_ns - start_ns))::INTEGER + 1  AS level
         FROM here
-    ) AS here
-        ON here.at_from <= calls_here.at
-        AND here.at_until > calls_here.at
+    )
+),
+
+-- Made before it is joined, or the stretch would be no key of the join.
+looks AS MATERIALIZED (
+    SELECT
+        calling.node_id,
+        calling.start_ns,
+        calling.end_ns,
+        calling.process_no,
+        levels.level,
+        calling.start_ns >> levels.level  AS stretch
+    FROM calling
+    INNER JOIN beside
+        ON beside.astray_id = calling.node_id
+        AND beside.running BETWEEN 1 AND max_running()
+    INNER JOIN (
+        SELECT DISTINCT
+            process_no,
+            level
+        FROM stretches
+    ) AS levels
+        ON levels.process_no = calling.process_no
+),
+
+running AS (
+    SELECT
+        looks.node_id  AS astray_id,
+        stretches.* EXCLUDE (level, stretch),
+        stretches.end_ns >= looks.end_ns  AS is_holding
+    FROM looks
+    INNER JOIN stretches
+        ON stretches.process_no = looks.process_no
+        AND stretches.level = looks.level
+        AND stretches.stretch = looks.stretch
+        AND stretches.start_ns <= looks.start_ns
+        AND stretches.end_ns > looks.start_ns
 ),
 
 -- a step that leads to what calls is only its frame
