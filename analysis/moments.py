@@ -109,8 +109,9 @@ def upper_tail(k: stats.Floats, n: stats.Floats, share: stats.Floats, rho: float
 def changes(model: Model, scope: Scope) -> pd.DataFrame:
     """Return the hours from which on a boundary was faster or slower, one row a change and figure.
 
-    effect is after over before, with the bounds of a mean of correlated hours; statistic is held
-    against `LIMIT_1_PERCENT`. Series under two days of hours give no row.
+    effect is after over before, between the neighbouring changes; its bounds and grade take the
+    day as the unit, `days` are those of the shorter side. statistic is held against
+    `LIMIT_1_PERCENT`. Series under two days of hours give no row.
     """
     told = model.ask("hourly", scope)
     rows = []
@@ -118,20 +119,24 @@ def changes(model: Model, scope: Scope) -> pd.DataFrame:
         usable = told[(told["calls"] >= least) & (told[figure] > 0)]
         for (cohort, boundary), some in usable.groupby(["cohort", "boundary_id"], sort=True):
             series = deseasoned(some["hour_at"], np.log(some[figure].to_numpy(np.float64)))
-            rows += [
-                {
-                    "cohort": cohort,
-                    "boundary_id": boundary,
-                    "figure": figure,
-                    "changed_at": some["hour_at"].iloc[found.at],
-                    "effect": found.effect,
-                    "effect_lower": found.lower,
-                    "effect_upper": found.upper,
-                    "statistic": found.statistic,
-                    "n": len(series),
-                }
-                for found in segments(series)
-            ]
+            day = some["hour_at"].dt.floor("D").to_numpy()
+            for found in segments(series):
+                lower, upper, days = by_days(series, day, found)
+                rows.append(
+                    {
+                        "cohort": cohort,
+                        "boundary_id": boundary,
+                        "figure": figure,
+                        "changed_at": some["hour_at"].iloc[found.at],
+                        "effect": found.effect,
+                        "effect_lower": lower,
+                        "effect_upper": upper,
+                        "statistic": found.statistic,
+                        "n": found.last - found.first,
+                        "days": days,
+                        "grade": str(stats.grade_days(days)),
+                    }
+                )
     return pd.DataFrame(rows, columns=_CHANGES)
 
 
@@ -151,9 +156,9 @@ class Change:
 
     at: int
     effect: float
-    lower: float
-    upper: float
     statistic: float
+    first: int  # the places that it was judged between
+    last: int
 
 
 def segments(series: stats.Floats) -> list[Change]:
@@ -184,7 +189,7 @@ def _refitted(series: stats.Floats, places: list[int]) -> list[Change]:
         first = found[-1].at if found else 0
         change = split(series[first:last])
         if change is not None and first < place:
-            found.append(replace(change, at=first + change.at))
+            found.append(replace(change, at=first + change.at, first=first, last=last))
     return found
 
 
@@ -206,11 +211,29 @@ def split(series: stats.Floats) -> Change | None:
         statistic = float(bridge.max() / np.sqrt(variance * n))
     if statistic <= LIMIT_1_PERCENT or abs(np.expm1(moved)) < MIN_EFFECT:
         return None
-    half = distributions.norm.ppf((1 + stats.LEVEL) / 2) * np.sqrt(
-        variance * (1 / at + 1 / (n - at))
-    )
-    effect, lower, upper = (float(np.exp(moved + by)) for by in (0, -half, half))
-    return Change(at, effect, lower, upper, statistic)
+    return Change(at, float(np.exp(moved)), statistic, 0, n)
+
+
+def by_days(
+    series: stats.Floats, day: npt.NDArray[np.datetime64], change: Change
+) -> tuple[float, float, int]:
+    """Return the bounds of a change's effect from means of days, and the days of the shorter side.
+
+    Hours of one day resemble each other, so days are compared, by Welch; a day that lies on
+    both sides belongs to neither. Two days a side are the least.
+    """
+    is_shared = day[change.at] == day[change.at - 1]
+    sides = []
+    for first, last in ((change.first, change.at), (change.at, change.last)):
+        whole = pd.Series(series[first:last]).groupby(day[first:last]).mean()
+        is_whole = whole.index != day[change.at] if is_shared else np.full(len(whole), True)
+        sides.append(whole[is_whole].to_numpy(np.float64))
+    sizes = [len(side) for side in sides]
+    if min(sizes) < 2:
+        return np.nan, np.nan, min(sizes)
+    told = distributions.ttest_ind(sides[1], sides[0], equal_var=False)
+    bounds = told.confidence_interval(stats.LEVEL)
+    return float(np.exp(bounds.low)), float(np.exp(bounds.high)), min(sizes)
 
 
 def long_run_variance(residuals: npt.NDArray[np.float64]) -> float:
@@ -228,5 +251,5 @@ _BURSTS = [
 ]
 _CHANGES = [
     *("cohort", "boundary_id", "figure", "changed_at", "effect", "effect_lower", "effect_upper"),
-    *("statistic", "n"),
+    *("statistic", "n", "days", "grade"),
 ]
