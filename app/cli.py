@@ -35,6 +35,10 @@ def _lake_answers() -> ModuleType:
     return importlib.import_module("app.lake_answers")
 
 
+def _measure_answers() -> ModuleType:
+    return importlib.import_module("app.measure_answers")
+
+
 def _say(text: str) -> None:
     click.echo(text, err=True)
 
@@ -180,6 +184,50 @@ def profile(*, lake: Path, contracts: Path | None, scope: Any, as_json: bool) ->
       orchrisk profile --lake lake --cohort pilot
     """
     _print(_answers().profile(lake, contracts, scope), as_json=as_json)
+
+
+@main.command(context_settings=CONTEXT)
+@click.argument("name", required=False)
+@lake_option
+@scope_options
+@json_option
+def metric(*, name: str | None, lake: Path, scope: Any, as_json: bool) -> None:
+    """Print the answer to one question by its NAME, or the names of all questions.
+
+    \b
+    Example:
+      orchrisk metric patterns --lake lake --cohort pilot
+    """
+    _print(_measure_answers().metric(lake, name, scope), as_json=as_json)
+
+
+@main.command(context_settings=CONTEXT)
+@lake_option
+@click.option("--baseline", help="The cohort before; else as the lake says.")
+@click.option("--pilot", help="The cohort after; else as the lake says.")
+@click.option("--at", callback=_moment, help="Compare before and after this UTC date or time.")
+@scope_options
+@json_option
+def causes(
+    *,
+    lake: Path,
+    baseline: str | None,
+    pilot: str | None,
+    at: datetime | None,
+    scope: Any,
+    as_json: bool,
+) -> None:
+    """Rank what a change began at: slower work, a slower way, more calls, failures.
+
+    Exits 0, or 2 when a side has no request.
+
+    \b
+    Example:
+      orchrisk causes --lake lake --at 2026-10-01T08:00
+    """
+    answer = _measure_answers().began(lake, scope, at=at, baseline=baseline, pilot=pilot)
+    _print(answer, as_json=as_json)
+    sys.exit(answer.exit_code)
 
 
 @main.command(context_settings=CONTEXT)

@@ -1,0 +1,55 @@
+"""Every question by its name: the metric files, and the measures that compute intervals on them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import pandas as pd
+
+from analysis import catalog, faults, moments, patterns, spreads, state, tails
+from analysis.engine import Model
+from analysis.scope import Scope
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A question and the function that answers it with a frame."""
+
+    question: str
+    answer: Callable[[Model, Scope], pd.DataFrame]
+
+
+# Named apart from the metric files, on which they rest.
+COMPUTED: Mapping[str, Measure] = MappingProxyType(
+    {
+        "tails": Measure("How slow is every boundary, at worst?", tails.by_boundary),
+        "tails_end_to_end": Measure("How slow are whole requests, at worst?", tails.end_to_end),
+        "tails_to_p99_9": Measure("How slow is one call in a thousand?", spreads.by_key),
+        "jitter": Measure("How uneven is every boundary?", spreads.jitter),
+        "burst_times": Measure(
+            "In which minutes was a boundary slow beyond chance?", moments.bursts
+        ),
+        "change_points": Measure("From when on was a boundary faster or slower?", moments.changes),
+        "patterns": Measure("Which ways of calling cost requests most?", patterns.ranked),
+        "path_shares": Measure("What do requests wait for, by kind?", patterns.kinds),
+        "failure_reach": Measure("Whom do failures reach, and who absorbs them?", faults.reach),
+        "hidden_failures": Measure("What do failures cost that no user saw?", faults.hidden),
+        "tries": Measure("How many tries does a call take?", faults.retries),
+        "state_by_turn": Measure("How much state is lost at each turn?", state.by_turn),
+    }
+)
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all questions, sorted."""
+    return tuple(sorted({*catalog.names(), *COMPUTED}))
+
+
+def question(name: str) -> str:
+    """Return the question behind a name; raises catalog.CardError where there is none."""
+    return COMPUTED[name].question if name in COMPUTED else catalog.card(name).question
+
+
+def ask(model: Model, name: str, scope: Scope) -> pd.DataFrame:
+    """Return the answer to a question by its name; raises catalog.CardError where there is none."""
+    return COMPUTED[name].answer(model, scope) if name in COMPUTED else model.ask(name, scope)

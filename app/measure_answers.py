@@ -1,0 +1,87 @@
+"""What `orchrisk metric` and `orchrisk causes` answer: the data, the text, the exit code."""
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import causes, contracts, engine, measures, summary
+from analysis.engine import Model
+from analysis.scope import Scope
+from app.answers import COULD_NOT_TELL, TOP, YES, Answer
+from app.terminal import table
+from ingest.errors import LakeError
+
+
+def metric(lake: Path, name: str | None, scope: Scope) -> Answer:
+    """Return the answer to one question by its name, or the names of all of them."""
+    known = measures.names()
+    if name is None:
+        questions = {each: measures.question(each) for each in known}
+        return Answer(questions, table(("metric", "question"), list(questions.items())))
+    if name not in known:
+        raise LakeError(f"No metric is called {name!r}.\nHint: `orchrisk metric` lists them.")
+    frame = measures.ask(_opened(lake), name, scope)
+    return Answer(summary.plain(frame), f"{measures.question(name)}\n{_frame(frame)}")
+
+
+def began(
+    lake: Path,
+    scope: Scope,
+    *,
+    at: datetime | None = None,
+    baseline: str | None = None,
+    pilot: str | None = None,
+) -> Answer:
+    """Return what a change began at, between two cohorts or before and after a moment.
+
+    Exit code 2 where a side has no request.
+    """
+    model = _opened(lake)
+    if at is not None:
+        sides = replace(scope, until=at), replace(scope, since=at)
+    else:
+        told = contracts.sides(model.cohorts(), None)
+        before, after = baseline or told.baseline, pilot or told.pilot
+        if before is None or after is None:
+            raise LakeError(
+                f"{lake}: nothing says what to compare.\n"
+                "Hint: name --baseline and --pilot, or a moment with --at."
+            )
+        sides = replace(scope, cohort=before), replace(scope, cohort=after)
+    slower, failing = causes.latency(model, *sides), causes.failures(model, *sides)
+    text = (
+        f"Requests before and after: {slower.requests_before}, {slower.requests_after}\n\n"
+        f"What made requests slower (ms a request)\n{_frame(slower.parts)}\n"
+        f"Other requests than before added {_cell(slower.mix)} of {_cell(slower.total)} ms.\n\n"
+        f"Where more failures began (per 1,000 requests)\n{_frame(failing.parts)}"
+    )
+    is_told = slower.requests_before > 0 and slower.requests_after > 0
+    data = summary.plain({"latency": slower, "failures": failing})
+    return Answer(data, text, YES if is_told else COULD_NOT_TELL)
+
+
+def _opened(lake: Path) -> Model:
+    model = engine.connect(lake)
+    if model.is_empty:
+        raise LakeError(
+            f"{lake}: there are no traces in this lake.\n"
+            f"Hint: read some in with `orchrisk ingest DUMP --lake {lake} --cohort baseline`."
+        )
+    return model
+
+
+def _frame(frame: pd.DataFrame) -> str:
+    if frame.empty:
+        return "Nothing."
+    rows = [tuple(_cell(value) for value in row) for row in frame.head(TOP).itertuples(index=False)]
+    more = f"\n{len(frame) - TOP} more rows with --json." if len(frame) > TOP else ""
+    return table(tuple(map(str, frame.columns)), rows) + more
+
+
+def _cell(value: object) -> str:
+    plain = summary.plain(value)
+    if plain is None:
+        return "–"
+    return f"{plain:.3g}" if isinstance(plain, float) else str(plain)

@@ -1,0 +1,60 @@
+"""Every question has a name and an answer; what began a change is a command."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from analysis import engine, measures
+from analysis.scope import Scope
+from app.cli import main
+
+
+def run(*words):
+    return CliRunner().invoke(main, list(map(str, words)))
+
+
+def test_the_names_of_all_questions_are_listed():
+    told = json.loads(run("metric", "--json").stdout)
+
+    assert set(told) == set(measures.names()) >= {"patterns", "boundaries", "jitter"}
+    assert all(question.endswith("?") for question in told.values())
+
+
+def test_every_question_has_an_answer(sample):
+    with engine.connect(sample.lake) as model:
+        empty = [name for name in measures.names() if measures.ask(model, name, Scope()).empty]
+
+    # The sample has no such faults planted, and fewer calls than a storm or a burst takes.
+    print(empty)  # noqa: T201
+    assert not {"patterns", "path_parts", "tries", "failure_reach", "hidden_failures"} & set(empty)
+
+
+def test_a_question_is_answered_within_a_scope(sample):
+    told = run("metric", "tries", "--lake", sample.lake, "--cohort", "pilot", "--json")
+
+    assert {row["cohort"] for row in json.loads(told.stdout)} == {"pilot"}
+
+
+def test_a_name_that_nobody_knows_is_refused(sample):
+    told = run("metric", "no", "--lake", sample.lake)
+
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert "orchrisk metric" in told.stderr
+
+
+@pytest.mark.parametrize("sides", [("--baseline", "baseline", "--pilot", "pilot"), ()])
+def test_what_began_a_change_between_two_cohorts_is_ranked(sample, sides):
+    told = run("causes", "--lake", sample.lake, *sides, "--json")
+    latency = json.loads(told.stdout)["latency"]
+
+    added = sum(part["increase_ms"] for part in latency["parts"])
+    assert told.exit_code == 0
+    assert added + latency["mix"] == pytest.approx(latency["total"])
+
+
+def test_a_moment_before_all_traces_has_no_side_to_compare(sample):
+    told = run("causes", "--lake", sample.lake, "--at", "2001-01-01")
+
+    assert told.exit_code == 2
+    assert "Nothing." in told.stdout
