@@ -110,6 +110,7 @@ def failing(before: pd.DataFrame, after: pd.DataFrame) -> Causes:
     key = pd.MultiIndex.from_arrays([items.facts["place"], items.facts["place"]])
     parts = _part(items, key, moved(data, every), moved(every, data), "per_1000")
     parts = parts.assign(cause="failures", place=parts["callee"])
+    parts = parts[parts["n_before"] + parts["n_after"] > 0].reset_index(drop=True)
     rates = [1000 * side[0][:, 0].sum() / np.maximum(side[1][:, 0].sum(), 1) for side in sides]
     return _ranked(parts, float(rates[1] - rates[0]), "per_1000", counts)
 
@@ -248,6 +249,13 @@ def _part(
         for sums in (before, after)
     ]
     wider = [_wider(frame[f"units_{name}"].to_numpy()) for name in ("before", "after")]
+    requests = [_requests_of(items, side) for side in (0, 1)]
+    if unit == "per_1000":
+        # None seen does not mean none: a side without a failure may have had as many as this.
+        for side, name, end in ((0, "before", 0), (1, "after", 1)):
+            is_none = frame[f"units_{name}"].to_numpy() == 0
+            gaps[side][end][is_none] = 1000 * stats.wilson(0.0, requests[side])[1]
+            wider[side][is_none] = 1.0
     frame["value"] = value
     frame["sure"] = np.maximum(0.0, value - np.hypot(gaps[0][0], gaps[1][0]))
     lower, upper = (
@@ -255,7 +263,6 @@ def _part(
     )
     frame["lower"] = np.where(np.isfinite(lower), value - lower, np.nan)
     frame["upper"] = np.where(np.isfinite(upper), value + upper, np.nan)
-    requests = [_requests_of(items, side) for side in (0, 1)]
     frame["grade"] = [
         str(_grade(min(requests), is_bounded))
         for is_bounded in frame[["lower", "upper"]].notna().all(axis=1)

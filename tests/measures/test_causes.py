@@ -206,6 +206,18 @@ def test_where_more_failures_began_is_ranked_first():
     assert found.parts["increase_per_1000"].sum() + found.mix == pytest.approx(found.total)
 
 
+def test_a_side_without_a_failure_may_have_had_some():
+    rng = np.random.default_rng(5)
+    before = failing(rng, rates={"a": 0.0}, requests=100)
+    after = failing(rng, rates={"a": 0.1}, requests=100)
+
+    (new,) = causes.failing(before, after).parts.itertuples()
+
+    # No failure in 100 requests still allows 37 in 1,000, so the lower bound cannot be nearer.
+    assert new.increase_per_1000_lower < new.increase_per_1000 - 36
+    assert causes.failing(before, before).parts.empty
+
+
 @pytest.mark.slow
 def test_intervals_of_the_increase_hold_the_truth():
     rng = np.random.default_rng(4)

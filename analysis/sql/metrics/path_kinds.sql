@@ -4,19 +4,35 @@
 -- better: lower
 -- grain: cohort, kind, bucket
 
+WITH
+
+spent AS (
+    SELECT
+        request_id,
+        coalesce(kind, 'none')  AS kind,
+        sum(self_ns)            AS self_ns
+    FROM critical_path
+    GROUP BY
+        request_id,
+        coalesce(kind, 'none')
+)
+
 SELECT
     requests.cohort,
-    coalesce(critical_path.kind, 'none')                     AS kind,      -- none: the entry's own work
-    coalesce(critical_path.kind, 'none') = 'model'           AS is_model,
-    (md5_number_lower(requests.unit_id) % 100)::INTEGER      AS bucket,    -- hash of the unit, for the bootstrap
-    count(DISTINCT requests.request_id)                      AS requests,
-    count(DISTINCT requests.unit_id)                         AS units,
-    sum(requests.weight * critical_path.self_ns) / 1e6       AS self_ms    -- these add up to the requests' durations
-FROM critical_path
+    spent.kind,                                                            -- none: the entry's own work
+    spent.kind = 'model'                                    AS is_model,
+    (md5_number_lower(requests.unit_id) % 100)::INTEGER     AS bucket,     -- hash of the unit, for the bootstrap
+    count(*)                                                AS requests,
+    count(DISTINCT requests.unit_id)                        AS units,
+    sum(requests.weight * spent.self_ns) / 1e6              AS self_ms     -- these add up to the requests' durations
+FROM spent
 INNER JOIN requests
-    ON requests.request_id = critical_path.request_id
-GROUP BY ALL
+    ON requests.request_id = spent.request_id
+GROUP BY
+    requests.cohort,
+    spent.kind,
+    bucket
 ORDER BY
     requests.cohort,
-    kind,
+    spent.kind,
     bucket

@@ -22,6 +22,17 @@ steps AS (
     WINDOW beside AS (PARTITION BY nodes.parent_id ORDER BY critical_path.from_ns, critical_path.until_ns)
 ),
 
+known AS MATERIALIZED (
+    SELECT
+        request_id,
+        cohort,
+        trace_id,
+        unit_id,
+        weight,
+        (md5_number_lower(unit_id) % 100)::INTEGER  AS bucket
+    FROM requests
+),
+
 -- who has no child at all works, and leaves nothing unexplained
 callers AS (
     SELECT
@@ -64,7 +75,7 @@ SELECT
     requests.cohort,
     pieces.boundary_id,                                                        -- whose time; null: the entry's
     pieces.next_boundary_id                                     AS other_boundary_id,  -- before this call; null: before a step, or at the end
-    (md5_number_lower(requests.unit_id) % 100)::INTEGER         AS bucket,     -- hash of the unit, for the bootstrap
+    requests.bucket,                                                           -- hash of the unit, for the bootstrap
     count(*)                                                    AS found,
     count(DISTINCT requests.request_id)                         AS requests,
     count(DISTINCT requests.unit_id)                            AS units,
@@ -73,16 +84,16 @@ SELECT
     sum(requests.weight * pieces.self_ns) / 1e6                 AS cost_ms,    -- on the path, explained by nothing
     arg_max(requests.trace_id, (pieces.self_ns, requests.trace_id))  AS example_trace_id
 FROM pieces
-INNER JOIN requests
+INNER JOIN known AS requests
     ON requests.request_id = pieces.request_id
 WHERE pieces.self_ns > 0
 GROUP BY
     requests.cohort,
     pieces.boundary_id,
     pieces.next_boundary_id,
-    bucket
+    requests.bucket
 ORDER BY
     requests.cohort,
     pieces.boundary_id,
     pieces.next_boundary_id,
-    bucket
+    requests.bucket
