@@ -21,7 +21,7 @@ def recipe() -> str:
     """Return a digest of what makes the model: another recipe, or engine, makes another one."""
     digest = hashlib.sha256(duckdb.__version__.encode())
     code = (Path(str(module.__file__)) for module in (ancestry, growth, loading, walks))
-    for path in (*loading.steps(), *loading.steps_across(), growth.LEANING, *code):
+    for path in (*loading.all_steps(), growth.LEANING, *code):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -113,7 +113,9 @@ def _opened(target: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBP
     ):
         connection.execute(f"SET memory_limit = '{min(MEMORY_MB, machine_mb * 6 // 10)}MiB'")
         connection.execute(f"SET threads = {threads or os.cpu_count() or 1}")
-        connection.execute(f"ATTACH {_quoted(target)} AS model")
+        # What is left unfinished is thrown away, so nothing needs to be written twice.
+        connection.execute(f"ATTACH {_quoted(target)} AS model (RECOVERY_MODE NO_WAL_WRITES)")
+        connection.execute("SET checkpoint_threshold = '1TB'")
         loading.prepare(connection)
         yield connection
         connection.execute("CHECKPOINT model")

@@ -3,7 +3,8 @@
 A trace's rows are told by its own spans and by those of the traces that links tie it to. So a load
 reads the traces it makes and borrows the ones tied to them, and keeps only the rows of the first.
 Three statistics are told by all traces (`sql/leaning.sql`): where one has turned, the traces that
-lean on it are made again. What looks across traces is made anew from what is kept.
+lean on it are made again. What looks across traces is made again for those that share something, a
+conversation say, with one that was made; what looks at all traces is made anew from what is kept.
 
 The connection has the model attached as `model`; its own memory is where a part is made.
 """
@@ -40,6 +41,47 @@ _TIES = f"""
         WHERE len(links) > 0
     )
     WHERE tied_no <> trace_no
+"""
+# the traces that share a conversation, a person, a link or a span's id with those of `frontier`
+_MET = """
+    WITH
+
+    shared AS (
+        SELECT key
+        FROM model.keys
+        SEMI JOIN frontier
+            ON frontier.trace_no = keys.trace_no
+        UNION
+        SELECT (hash('span', cohort, span_id) >> 1)::BIGINT
+        FROM model.nodes
+        SEMI JOIN frontier
+            ON frontier.trace_no = nodes.trace_no
+    )
+
+    SELECT keys.trace_no
+    FROM model.keys
+    SEMI JOIN shared
+        ON shared.key = keys.key
+    UNION
+    SELECT nodes.trace_no
+    FROM model.nodes
+    SEMI JOIN shared
+        ON shared.key = (hash('span', nodes.cohort, nodes.span_id) >> 1)::BIGINT
+    UNION
+    SELECT ties.tied_no
+    FROM model.ties
+    SEMI JOIN frontier
+        ON frontier.trace_no = ties.trace_no
+    UNION
+    SELECT ties.trace_no
+    FROM model.ties
+    SEMI JOIN frontier
+        ON frontier.trace_no = ties.tied_no
+    UNION
+    SELECT unnest([hosts.trace_no, hosts.joined_trace_no])
+    FROM model.hosts
+    WHERE hosts.trace_no IN (SELECT trace_no FROM frontier)
+        OR hosts.joined_trace_no IN (SELECT trace_no FROM frontier)
 """
 
 
@@ -82,6 +124,9 @@ def build(connection: duckdb.DuckDBPyConnection, state: Snapshot, *, a_load: int
         loading.show_lake(connection, state.files, name="all_lake")
         _build_parts(connection, -(-spans // a_load))
         _mend(connection, state)
+    connection.execute("USE model")
+    loading.run_hosts(connection)
+    _across(connection)
     _finish(connection, state)
 
 
@@ -128,8 +173,14 @@ def grow(connection: duckdb.DuckDBPyConnection, state: Snapshot) -> bool:
             ON changed.trace_no = ties.tied_no
         """
     )
+    _begin_scope(connection)
     _remake(connection, state, change.files)
     _mend(connection, state)
+    _host(connection)
+    if _close_scope(connection):
+        _across_scope(connection)
+    else:
+        _across(connection)
     _finish(connection, state)
     return True
 
@@ -205,6 +256,8 @@ def _remake(
         for file, path in zip(state.data, state.files, strict=True)
         if path in new_files or (file.cohort, file.day) in places
     ]
+    if "scope" in loading.tables(connection, "temp"):
+        _widen_scope(connection)
     loading.show_lake(connection, files, name="near_lake")
     connection.execute(
         f"""
@@ -220,7 +273,7 @@ def _remake(
             f"DELETE FROM model.{table} WHERE trace_no IN (SELECT trace_no FROM made)"
         )
     _load(connection)
-    loading.clear(connection)
+    loading.clear(connection, keep=("scope", "hosts_before"))
 
 
 def _mend(connection: duckdb.DuckDBPyConnection, state: Snapshot) -> None:
@@ -258,15 +311,15 @@ def _load(connection: duckdb.DuckDBPyConnection) -> None:
     """Run the steps over the view `lake` and keep the rows of what is not borrowed."""
     there = loading.tables(connection, "model")
     connection.execute("USE memory")
-    for name in ("served", "answers", "routes"):
-        if name in there:
-            connection.execute(
-                f"""
-                CREATE OR REPLACE TEMP TABLE elsewhere_{name} AS
-                FROM model.{name}
-                WHERE trace_no NOT IN (SELECT trace_no FROM borrowed)
-                """
-            )
+    elsewhere = [name for name in ("served", "answers", "routes") if name in there]
+    for name in elsewhere:
+        connection.execute(
+            f"""
+            CREATE OR REPLACE TEMP VIEW elsewhere_{name} AS
+            FROM model.{name}
+            WHERE trace_no NOT IN (SELECT trace_no FROM borrowed)
+            """
+        )
     loading.run(connection)
     for table in loading.tables(connection, "memory"):
         verb = (
@@ -278,6 +331,103 @@ def _load(connection: duckdb.DuckDBPyConnection) -> None:
             f"{verb} FROM memory.{table} WHERE trace_no NOT IN (SELECT trace_no FROM borrowed)"
         )
         connection.execute(f"DROP TABLE memory.{table}")
+    for name in elsewhere:
+        connection.execute(f"DROP VIEW temp.elsewhere_{name}")
+
+
+def _begin_scope(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("CREATE OR REPLACE TEMP TABLE scope (trace_no BIGINT)")
+    connection.execute("CREATE OR REPLACE TEMP TABLE hosts_before AS FROM model.hosts")
+
+
+def _widen_scope(connection: duckdb.DuckDBPyConnection) -> None:
+    """Have in scope what is made, and whom it shared something with while it was as it was."""
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE frontier AS FROM made;
+        INSERT INTO scope
+        FROM made
+        UNION
+        FROM ({_MET})
+        """
+    )
+
+
+def _host(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `hosts` again, and have in scope whoever has another host than before."""
+    connection.execute("USE model")
+    loading.run_hosts(connection)
+    connection.execute(
+        """
+        INSERT INTO scope
+        SELECT unnest([trace_no, joined_trace_no])
+        FROM (
+            (FROM hosts_before EXCEPT FROM model.hosts)
+            UNION ALL
+            (FROM model.hosts EXCEPT FROM hosts_before)
+        )
+        """
+    )
+
+
+def _close_scope(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Widen the scope to all that share something with it; False where that is much of the lake."""
+    connection.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE frontier AS SELECT DISTINCT trace_no FROM scope;
+        CREATE OR REPLACE TEMP TABLE scope AS FROM frontier
+        """
+    )
+    most = CHANGED_RATIO * _count(
+        connection, "SELECT count(DISTINCT trace_no) FROM model.root_marks"
+    )
+    while _count(connection, "SELECT count(*) FROM frontier"):
+        if _count(connection, "SELECT count(*) FROM scope") > most:
+            return False
+        connection.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE frontier AS
+            FROM ({_MET}) AS met
+            ANTI JOIN scope
+                ON scope.trace_no = met.trace_no;
+            INSERT INTO scope FROM frontier
+            """
+        )
+    return True
+
+
+def _across(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("USE model")
+    loading.clear(connection)
+    loading.run_across(connection)
+
+
+def _across_scope(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make what looks across traces again for those in scope, which share nothing with others."""
+    connection.execute("USE memory")
+    made = loading.made_across()
+    seen = [table for table in _kept(connection) if table not in made]
+    for table in seen:
+        connection.execute(
+            f"""
+            CREATE TEMP VIEW {table} AS
+            FROM model.{table}
+            WHERE trace_no IN (SELECT trace_no FROM scope)
+            """
+        )
+    loading.run_across(connection)
+    for table in seen:
+        connection.execute(f"DROP VIEW temp.{table}")
+    for table in sorted(made):
+        connection.execute(
+            f"""
+            DELETE FROM model.{table}
+            WHERE trace_no IN (SELECT trace_no FROM scope);
+            INSERT INTO model.{table} BY NAME
+            FROM memory.{table};
+            DROP TABLE memory.{table}
+            """
+        )
 
 
 def _finish(connection: duckdb.DuckDBPyConnection, state: Snapshot) -> None:
@@ -298,8 +448,7 @@ def _finish(connection: duckdb.DuckDBPyConnection, state: Snapshot) -> None:
             "INSERT INTO lake_files VALUES (?, ?, ?, ?, ?)",
             [[file.cohort, file.day, file.path, file.rows, file.digest] for file in state.data],
         )
-    loading.clear(connection)
-    loading.run_across(connection)
+    loading.run_whole(connection)
     loading.clear(connection)
 
 
@@ -323,6 +472,11 @@ def _kept(connection: duckdb.DuckDBPyConnection) -> list[str]:
         """
     ).fetchall()
     return [name for (name,) in rows]
+
+
+def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    ((count,),) = connection.execute(query).fetchall()
+    return int(count)
 
 
 def _rows(file: DataFile) -> tuple[int, int | None]:

@@ -1,5 +1,6 @@
 """One load: the model's steps run over the lake, or over some of its traces."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,12 @@ from analysis.walks import WALKS
 from ingest import query_text, schema
 
 SQL = Path(__file__).parent / "sql"
+HOSTS = SQL / "hosts.sql"
+
+_VIEW = re.compile(r"^CREATE OR REPLACE TEMP VIEW ", re.MULTILINE)
+_KEPT = re.compile(r"^CREATE OR REPLACE TABLE (\w+)", re.MULTILINE)
+_TABLE = re.compile(r"^CREATE OR REPLACE TEMP TABLE (\w+)", re.MULTILINE)
+_WORD = re.compile(r"\w+")
 
 _STATEMENT = "STRUCT(verb VARCHAR, reads VARCHAR[], writes VARCHAR[])"
 
@@ -19,8 +26,18 @@ def steps() -> tuple[Path, ...]:
 
 
 def steps_across() -> tuple[Path, ...]:
-    """Return the files that look across traces, in the order they are built."""
+    """Return the files that look across traces that share something, in order."""
     return tuple(sorted(SQL.glob("across/*.sql")))
+
+
+def steps_whole() -> tuple[Path, ...]:
+    """Return the files that look at all traces at once, in the order they are built."""
+    return tuple(sorted(SQL.glob("whole/*.sql")))
+
+
+def all_steps() -> tuple[Path, ...]:
+    """Return every file of the model, in the order they are built."""
+    return (*steps(), HOSTS, *steps_across(), *steps_whole())
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
@@ -56,17 +73,47 @@ def show_lake(
 
 def run(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the rows of every trace of the view `lake`, in the database in use."""
-    for path in steps():
-        connection.execute(path.read_text(encoding="utf-8"))
-        name = path.stem.partition("_")[2]
+    asked = [(path.stem.partition("_")[2], path.read_text(encoding="utf-8")) for path in steps()]
+    made: set[str] = set()
+    seen = ""
+    for done, (name, text) in enumerate(asked, start=1):
+        connection.execute(text)
+        made |= set(_TABLE.findall(text))
         if name in WALKS:
             rows = connection.sql(f"FROM {name}").to_arrow_table()
             connection.register(f"{name}_walked", WALKS[name](rows))
+            made.add(f"{name}_walked")
+        if _VIEW.search(text):
+            seen += text
+        # A load's memory is what its widest moment holds.
+        wanted = set(_WORD.findall(seen + "\n".join(later for _, later in asked[done:])))
+        for spent in sorted(made - wanted):
+            if spent.endswith("_walked"):
+                connection.unregister(spent)
+            else:
+                connection.execute(f"DROP TABLE temp.{spent}")
+        made &= wanted
+
+
+def run_hosts(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `hosts`, which all traces of a process tell, in the database in use."""
+    connection.execute(HOSTS.read_text(encoding="utf-8"))
 
 
 def run_across(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the relations that look across traces, from those of the database in use."""
+    """Make what looks across traces, of the traces that are seen, in the database in use."""
     for path in steps_across():
+        connection.execute(path.read_text(encoding="utf-8"))
+
+
+def made_across() -> set[str]:
+    """Return the names of the tables that `run_across` makes."""
+    return {name for path in steps_across() for name in _KEPT.findall(path.read_text("utf-8"))}
+
+
+def run_whole(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make what looks at all traces at once, from what the other steps keep."""
+    for path in steps_whole():
         connection.execute(path.read_text(encoding="utf-8"))
 
 

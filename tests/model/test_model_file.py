@@ -156,5 +156,5 @@ def test_a_metric_without_a_card_is_refused(tmp_path):
 
 def test_every_metric_has_a_card_and_every_relation_is_described():
     assert all(card.question.endswith("?") and card.unit for card in catalog.cards())
-    files = (*loading.steps(), *loading.steps_across())
+    files = loading.all_steps()
     assert all(path.read_text().startswith("-- ") for path in files)

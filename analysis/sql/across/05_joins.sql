@@ -129,13 +129,11 @@ found AS (
     FROM held
     UNION ALL
     SELECT
-        hosts.node_id,
-        hosts.joined_id,
-        nodes.trace_no,
+        node_id,
+        joined_id,
+        joined_trace_no,
         'process'
     FROM hosts
-    INNER JOIN nodes
-        ON nodes.node_id = hosts.joined_id
 ),
 
 -- What is there to be followed counts more than what fits.

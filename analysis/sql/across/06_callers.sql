@@ -76,7 +76,7 @@ SELECT
     coalesce(owner_agent, owner_service)                          AS agent
 FROM told;
 
-UPDATE calls
+UPDATE model.calls
 SET
     caller = moved.caller,
     caller_id = moved.caller_id,
@@ -86,26 +86,26 @@ SET
 FROM moved
 WHERE moved.call_id = calls.call_id;
 
-UPDATE accesses
+UPDATE model.accesses
 SET
     caller = moved.caller,
     agent = coalesce(moved.agent, '?')
 FROM moved
 WHERE moved.call_id = accesses.call_id;
 
-UPDATE failures
+UPDATE model.failures
 SET boundary_id = moved.boundary_id
 FROM moved
 WHERE moved.call_id = failures.call_id;
 
-UPDATE mismatches
+UPDATE model.mismatches
 SET
     boundary_id = moved.boundary_id,
     owner_agent = moved.owner_agent
 FROM moved
 WHERE moved.call_id = mismatches.call_id;
 
-UPDATE scopes
+UPDATE model.scopes
 SET
     boundary_id = moved.boundary_id,
     agent = moved.agent

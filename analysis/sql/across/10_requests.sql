@@ -224,6 +224,8 @@ SELECT
     environment,
     conversation_id,
     turn_index,
+    (hash(cohort, environment, conversation_id, turn_index) >> 1)::BIGINT  AS turn_id,
+    arg_min(trace_no, (start_ns, span_id))         AS trace_no,
     arg_min(request_id, (start_ns, span_id))       AS request_id,
     arg_min(node_id, (start_ns, span_id))          AS node_id,
     arg_min(trace_id, (start_ns, span_id))         AS trace_id,

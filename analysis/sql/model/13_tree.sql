@@ -35,6 +35,7 @@ SELECT
         ELSE 'leaf'
     END                                                               AS role,
     coalesce(conversations.conversation_id, teller.conversation_id)   AS conversation_id,
+    branches.is_told                                                  AS is_conversation_told,
     walked.* EXCLUDE (place, is_run, told_by_id)
 FROM branches
 INNER JOIN branches_walked AS walked

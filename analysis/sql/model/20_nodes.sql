@@ -102,6 +102,7 @@ SELECT
     openings.node_id IS NOT NULL                                     AS is_user_facing,
     lost.node_id IS NOT NULL                                         AS is_cut,
     judged.conversation_id,
+    judged.is_conversation_told,
     judged.is_error,
     CASE
         WHEN is_control THEN 'control_flow'

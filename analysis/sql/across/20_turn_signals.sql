@@ -1,4 +1,5 @@
--- state_signals: one row a turn and signal that could be judged, lost or kept (BOUNDARIES.md, state).
+-- turn_signals: one row a turn, a signal that could judge it, and the habit it leans on, lost or kept
+-- (BOUNDARIES.md, state); turn_habits: what each turn adds to a habit. `state_signals` is made of both.
 --
 -- A turn is judged by a signal only where its traces tell what the signal needs, so every signal has its own
 -- denominator.
@@ -9,9 +10,6 @@ CREATE OR REPLACE TEMP MACRO token_drop_ratio() AS 0.6;
 
 -- Providers keep a prefix for about this long; a later turn finds none and has lost nothing.
 CREATE OR REPLACE TEMP MACRO prefix_kept_ns() AS 300000000000;
-
--- What is done in at least this share of cases is done by design; what misses elsewhere is then a loss.
-CREATE OR REPLACE TEMP MACRO habit_ratio() AS 0.2;
 
 CREATE OR REPLACE TEMP TABLE numbered_turns AS
 SELECT
@@ -48,35 +46,31 @@ GROUP BY
     asked_in_turns.request_id,
     asked_in_turns.from_ns;
 
--- what was told of state, turn by turn
+-- what was told of state, turn by turn; nearly all requests are one turn, and only in a session does the time tell which
 CREATE OR REPLACE TEMP TABLE turn_marks AS
-WITH
-
-marked AS (
+SELECT
+    state_marks.* EXCLUDE (trace_no, cohort, told_turn, is_turn_part, is_turn_span, is_interrupt),
+    homes.request_id,
+    turn_starts.turn_no
+FROM state_marks
+INNER JOIN homes
+    ON homes.root_id = state_marks.root_id
+INNER JOIN turn_starts
+    ON turn_starts.request_id = homes.request_id
+WHERE turn_starts.is_alone
+UNION ALL
+SELECT
+    marked.*,
+    parts.turn_no
+FROM (
     SELECT
-        state_marks.* EXCLUDE (trace_no, conversation_id, told_turn, is_turn_part, is_turn_span, is_interrupt),
+        state_marks.* EXCLUDE (trace_no, cohort, told_turn, is_turn_part, is_turn_span, is_interrupt),
         homes.request_id
     FROM state_marks
     INNER JOIN homes
         ON homes.root_id = state_marks.root_id
-    WHERE homes.request_id IS NOT NULL
-)
-
--- Nearly all requests are one turn; only in a session does the time tell which.
-SELECT
-    marked.*,
-    turn_starts.turn_no
-FROM marked
-INNER JOIN turn_starts
-    ON turn_starts.request_id = marked.request_id
-WHERE turn_starts.is_alone
-
-UNION ALL
-
-SELECT
-    marked.*,
-    parts.turn_no
-FROM marked
+    WHERE homes.request_id IN (SELECT request_id FROM turn_starts WHERE NOT is_alone)
+) AS marked
 ASOF INNER JOIN (
     SELECT *
     FROM turn_starts
@@ -166,25 +160,12 @@ LEFT JOIN facts AS opening
 
 -- S1, S2, S5, S6, S11: a turn against the one before it
 CREATE OR REPLACE TEMP TABLE turns_against_before AS
-WITH
-
--- agents whose prompts are seen to grow from turn to turn keep a history
-growing AS (
-    SELECT
-        cohort,
-        history.agent,
-        history.callee
-    FROM turn_facts
-    WHERE history.agent IS NOT DISTINCT FROM history_before.agent
-        AND history.callee = history_before.callee
-    GROUP BY ALL
-    HAVING avg((history.messages > history_before.messages)::INTEGER) >= habit_ratio()
-)
-
 SELECT
     turn_no,
     'S1'                                                 AS signal,
+    NULL::BIGINT                                         AS habit_id,
     came_in.hash <> went_out_before.hash                 AS is_lost,
+    NULL::BOOLEAN                                        AS is_lost_by_habit,
     came_in.node_id                                      AS node_id,
     went_out_before.node_id                              AS earlier_node_id
 FROM turn_facts
@@ -197,9 +178,11 @@ UNION ALL
 SELECT
     turn_no,
     'S2',
+    NULL,
     version_in < version_out_before
         OR version_in - version_out_before > 1
         OR (version_out <= version_out_before AND NOT is_only_read),
+    NULL,
     version_node_id,
     version_node_id_before
 FROM turn_facts
@@ -212,8 +195,10 @@ UNION ALL
 SELECT
     turn_no,
     'S5',
+    NULL,
     prompt.tokens < token_drop_ratio() * prompt_before.tokens
         AND prompt.tokens + prompt.cached < token_drop_ratio() * (prompt_before.tokens + prompt_before.cached),
+    NULL,
     prompt.node_id,
     prompt_before.node_id
 FROM turn_facts
@@ -226,22 +211,14 @@ UNION ALL
 -- A history that is back at the length it had in the first turn was dropped too, where histories grow; a turn that
 -- failed may have left nothing to keep.
 SELECT
-    turn_facts.turn_no,
+    turn_no,
     'S6',
-    history.messages < history_before.messages
-        OR (
-            growing.callee IS NOT NULL
-            AND NOT is_failed_before
-            AND history.messages = history_before.messages
-            AND history.messages = history_at_first.messages
-        ),
+    habit_of('S6', cohort, {'agent': history.agent, 'callee': history.callee}),
+    history.messages < history_before.messages,
+    NOT is_failed_before AND history.messages = history_before.messages AND history.messages = history_at_first.messages,
     history.node_id,
     history_before.node_id
 FROM turn_facts
-LEFT JOIN growing
-    ON growing.cohort = turn_facts.cohort
-    AND growing.agent IS NOT DISTINCT FROM history.agent
-    AND growing.callee = history.callee
 WHERE history.agent IS NOT DISTINCT FROM history_before.agent
     AND history.callee = history_before.callee
     AND NOT is_compacted_between
@@ -251,7 +228,9 @@ UNION ALL
 SELECT
     turn_no,
     'S11',
+    NULL,
     first_cached.cached = 0,
+    NULL,
     first_cached.node_id,
     last_cached_before.node_id
 FROM turn_facts
@@ -263,29 +242,51 @@ WHERE last_cached_before.cached > 0
 CREATE OR REPLACE TEMP TABLE callees_in_turns AS
 WITH
 
-usual AS (
+serving AS (
     SELECT
-        cohort,
-        callee_key
-    FROM state_marks
-    WHERE callee_key IS NOT NULL
-    GROUP BY
-        cohort,
-        callee_key
-    HAVING avg(is_conversation_kept::INTEGER) >= habit_ratio()
+        callee_marks.*,
+        homes.request_id
+    FROM callee_marks
+    INNER JOIN homes
+        ON homes.root_id = callee_marks.root_id
+),
+
+in_turns AS (
+    SELECT
+        serving.*,
+        turn_starts.turn_no
+    FROM serving
+    INNER JOIN turn_starts
+        ON turn_starts.request_id = serving.request_id
+    WHERE turn_starts.is_alone
+    UNION ALL
+    SELECT
+        serving.*,
+        parts.turn_no
+    FROM (
+        SELECT *
+        FROM serving
+        WHERE request_id IN (SELECT request_id FROM turn_starts WHERE NOT is_alone)
+    ) AS serving
+    ASOF INNER JOIN (
+        SELECT *
+        FROM turn_starts
+        WHERE NOT is_alone
+    ) AS parts
+        ON parts.request_id = serving.request_id
+        AND parts.from_ns <= serving.start_ns
 )
 
 SELECT
-    turn_marks.turn_no,
+    turn_no,
     'S3'                                     AS signal,
+    habit_id,
     bool_or(NOT is_conversation_kept)        AS is_lost,
-    arg_min(node_id, (is_conversation_kept, start_ns, span_id))  AS node_id,
-    NULL::BIGINT                             AS earlier_node_id
-FROM turn_marks
-INNER JOIN usual
-    ON usual.cohort = turn_marks.cohort
-    AND usual.callee_key = turn_marks.callee_key
-GROUP BY turn_marks.turn_no;
+    arg_min({'node_id': node_id, 'start_ns': start_ns}, (is_conversation_kept, start_ns, node_id))  AS first_mark
+FROM in_turns
+GROUP BY
+    turn_no,
+    habit_id;
 
 -- S4: the same person begins anew soon after, and asks what was asked before
 CREATE OR REPLACE TEMP TABLE people_again AS
@@ -546,26 +547,13 @@ GROUP BY used.turn_no;
 
 -- S10: a graph that goes on from its checkpoint in other turns begins at its first step
 CREATE OR REPLACE TEMP TABLE graphs_again AS
-WITH
-
-resuming AS (
-    SELECT cohort
-    FROM turn_facts
-    WHERE first_step IS NOT NULL
-        AND turn_no > first_no
-    GROUP BY cohort
-    HAVING avg((first_step.step > 1)::INTEGER) >= habit_ratio()
-)
-
 SELECT
-    turn_facts.turn_no,
-    'S10'                      AS signal,
-    first_step.step <= 1       AS is_lost,
-    first_step.node_id         AS node_id,
-    NULL::BIGINT               AS earlier_node_id
+    turn_no,
+    'S10'                           AS signal,
+    habit_of('S10', cohort, NULL)   AS habit_id,
+    first_step.step <= 1            AS is_lost,
+    first_step.node_id              AS node_id
 FROM turn_facts
-INNER JOIN resuming
-    ON resuming.cohort = turn_facts.cohort
 WHERE first_step IS NOT NULL
     AND turn_no > first_no;
 
@@ -631,51 +619,60 @@ LEFT JOIN writes AS other
     AND other.resource = writes.resource
 GROUP BY at_once.turn_no;
 
-CREATE OR REPLACE TABLE state_signals AS
+CREATE OR REPLACE TABLE turn_signals AS
 WITH judged AS (
-    SELECT * FROM turns_against_before
-    UNION ALL
-    SELECT * FROM callees_in_turns
-    UNION ALL
-    SELECT * FROM people_again
-    UNION ALL
-    SELECT * FROM tools_again
-    UNION ALL
-    SELECT * FROM questions_again
-    UNION ALL
-    SELECT * FROM stores_in_turns
-    UNION ALL
-    SELECT * FROM graphs_again
-    UNION ALL
-    SELECT * FROM races
+    FROM turns_against_before
+    UNION ALL BY NAME
+    SELECT
+        callees_in_turns.* EXCLUDE (first_mark),
+        first_mark.*
+    FROM callees_in_turns
+    UNION ALL BY NAME
+    FROM people_again
+    UNION ALL BY NAME
+    FROM tools_again
+    UNION ALL BY NAME
+    FROM questions_again
+    UNION ALL BY NAME
+    FROM stores_in_turns
+    UNION ALL BY NAME
+    FROM graphs_again
+    UNION ALL BY NAME
+    FROM races
 )
 
 SELECT
-    turns.cohort,
-    turns.environment,
-    turns.conversation_id,
-    turns.turn_index,
-    judged.signal,
-    CASE
-        WHEN judged.signal IN ('S1', 'S2') THEN 'certain'
-        WHEN judged.signal IN ('S3', 'S6', 'S9') THEN 'strong'
-        WHEN judged.signal IN ('S4', 'S5', 'S7', 'S8', 'S10', 'S12') THEN 'medium'
-        WHEN judged.signal = 'S11' THEN 'weak'
-        WHEN judged.signal = 'S13' THEN 'risk'
-    END                           AS strength,
-    coalesce(judged.is_lost, false)  AS is_lost,
-    judged.node_id,
-    judged.earlier_node_id,
-    turns.request_id,
-    turns.trace_id,
-    turns.service,
-    turns.pilot_variant,
-    turns.weight,
-    turns.started_at,
-    turns.is_inferred
+    turns.trace_no,
+    turns.turn_id,
+    judged.* EXCLUDE (turn_no)
 FROM judged
 INNER JOIN numbered_turns AS turns
-    ON turns.turn_no = judged.turn_no
-ORDER BY
-    turns.turn_no,
-    judged.signal;
+    ON turns.turn_no = judged.turn_no;
+
+CREATE OR REPLACE TABLE turn_habits AS
+WITH kept AS (
+    -- agents whose prompts are seen to grow from turn to turn keep a history
+    SELECT
+        turn_no,
+        habit_of('S6', cohort, {'agent': history.agent, 'callee': history.callee})  AS habit_id,
+        history.messages > history_before.messages                                  AS is_kept
+    FROM turn_facts
+    WHERE history.agent IS NOT DISTINCT FROM history_before.agent
+        AND history.callee = history_before.callee
+    UNION ALL
+    SELECT
+        turn_no,
+        habit_of('S10', cohort, NULL),
+        first_step.step > 1
+    FROM turn_facts
+    WHERE first_step IS NOT NULL
+        AND turn_no > first_no
+)
+
+SELECT
+    turns.trace_no,
+    kept.habit_id,
+    kept.is_kept
+FROM kept
+INNER JOIN numbered_turns AS turns
+    ON turns.turn_no = kept.turn_no;

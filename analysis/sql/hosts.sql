@@ -2,7 +2,8 @@
 -- moment (BOUNDARIES.md, joins).
 --
 -- What runs and has nothing running below it may be the caller, if it runs as long as the call does. Two that may be
--- are none, but two calls of one tool by one agent are told by the tool's name.
+-- are none, but two calls of one tool by one agent are told by the tool's name. All that ran in a process, in any
+-- trace, tells; so this is asked of all traces at once, and before what looks across those that share something.
 
 -- Of the calls of one callee that could be placed so many must lie in something that calls: what a program does
 -- on its own falls beside it as well.
@@ -11,13 +12,14 @@ CREATE OR REPLACE TEMP MACRO hosted_ratio() AS 0.9;
 -- Where more runs at once nothing is told; it bounds the work.
 CREATE OR REPLACE TEMP MACRO max_running() AS 64;
 
-CREATE OR REPLACE TEMP TABLE hosts AS
+CREATE OR REPLACE TABLE hosts AS
 WITH
 
 -- what has no parent and follows no link; with a parent elsewhere another process made it
 astray AS (
     SELECT
         nodes.node_id,
+        nodes.trace_no,
         nodes.cohort,
         nodes.service,
         nodes.host,
@@ -235,6 +237,7 @@ told AS (
 placed AS (
     SELECT
         calling.node_id,
+        calling.trace_no,
         calling.process_no,
         calling.kind,
         calling.callee,
@@ -252,11 +255,18 @@ placed AS (
 )
 
 SELECT
-    node_id,
-    joined_id,
-    caller_id,
-    caller
-FROM placed
-WINDOW alike AS (PARTITION BY process_no, kind, callee)
-QUALIFY is_found
-    AND count(*) FILTER (is_found) OVER alike >= hosted_ratio() * count(*) OVER alike;
+    placed.node_id,
+    placed.trace_no,
+    placed.joined_id,
+    joined.trace_no  AS joined_trace_no,
+    placed.caller_id,
+    placed.caller
+FROM (
+    SELECT *
+    FROM placed
+    WINDOW alike AS (PARTITION BY process_no, kind, callee)
+    QUALIFY is_found
+        AND count(*) FILTER (is_found) OVER alike >= hosted_ratio() * count(*) OVER alike
+) AS placed
+INNER JOIN nodes AS joined
+    ON joined.node_id = placed.joined_id;
