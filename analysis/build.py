@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from analysis import ancestry, growth, loading, walks
+from analysis import affected, ancestry, growth, loading, walks
 from ingest.lake import Lake, Snapshot
 
 MEMORY_MB = 3072  # of the engine; what does not fit is spilled beside the unfinished model
@@ -20,7 +20,7 @@ MEMORY_MB = 3072  # of the engine; what does not fit is spilled beside the unfin
 def recipe() -> str:
     """Return a digest of what makes the model: another recipe, or engine, makes another one."""
     digest = hashlib.sha256(duckdb.__version__.encode())
-    code = (Path(str(module.__file__)) for module in (ancestry, growth, loading, walks))
+    code = (Path(str(module.__file__)) for module in (affected, ancestry, growth, loading, walks))
     for path in (*loading.all_steps(), growth.LEANING, *code):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

@@ -17,7 +17,7 @@ from itertools import pairwise
 
 import duckdb
 
-from analysis import loading
+from analysis import affected, loading
 from ingest.lake import Snapshot
 from ingest.parquet import DataFile
 
@@ -41,47 +41,6 @@ _TIES = f"""
         WHERE len(links) > 0
     )
     WHERE tied_no <> trace_no
-"""
-# the traces that share a conversation, a person, a link or a span's id with those of `frontier`
-_MET = """
-    WITH
-
-    shared AS (
-        SELECT key
-        FROM model.keys
-        SEMI JOIN frontier
-            ON frontier.trace_no = keys.trace_no
-        UNION
-        SELECT (hash('span', cohort, span_id) >> 1)::BIGINT
-        FROM model.nodes
-        SEMI JOIN frontier
-            ON frontier.trace_no = nodes.trace_no
-    )
-
-    SELECT keys.trace_no
-    FROM model.keys
-    SEMI JOIN shared
-        ON shared.key = keys.key
-    UNION
-    SELECT nodes.trace_no
-    FROM model.nodes
-    SEMI JOIN shared
-        ON shared.key = (hash('span', nodes.cohort, nodes.span_id) >> 1)::BIGINT
-    UNION
-    SELECT ties.tied_no
-    FROM model.ties
-    SEMI JOIN frontier
-        ON frontier.trace_no = ties.trace_no
-    UNION
-    SELECT ties.trace_no
-    FROM model.ties
-    SEMI JOIN frontier
-        ON frontier.trace_no = ties.tied_no
-    UNION
-    SELECT unnest([hosts.trace_no, hosts.joined_trace_no])
-    FROM model.hosts
-    WHERE hosts.trace_no IN (SELECT trace_no FROM frontier)
-        OR hosts.joined_trace_no IN (SELECT trace_no FROM frontier)
 """
 
 
@@ -173,12 +132,12 @@ def grow(connection: duckdb.DuckDBPyConnection, state: Snapshot) -> bool:
             ON changed.trace_no = ties.tied_no
         """
     )
-    _begin_scope(connection)
+    affected.begin(connection)
     _remake(connection, state, change.files)
     _mend(connection, state)
-    _host(connection)
-    if _close_scope(connection):
-        _across_scope(connection)
+    affected.host(connection)
+    if affected.close(connection, CHANGED_RATIO):
+        affected.look_across(connection)
     else:
         _across(connection)
     _finish(connection, state)
@@ -256,8 +215,8 @@ def _remake(
         for file, path in zip(state.data, state.files, strict=True)
         if path in new_files or (file.cohort, file.day) in places
     ]
-    if "scope" in loading.tables(connection, "temp"):
-        _widen_scope(connection)
+    if "affected" in loading.tables(connection, "temp"):
+        affected.widen(connection)
     loading.show_lake(connection, files, name="near_lake")
     connection.execute(
         f"""
@@ -268,12 +227,12 @@ def _remake(
         CREATE OR REPLACE TEMP VIEW lake AS FROM loaded_lake
         """
     )
-    for table in _kept(connection):
+    for table in loading.kept(connection):
         connection.execute(
             f"DELETE FROM model.{table} WHERE trace_no IN (SELECT trace_no FROM made)"
         )
     _load(connection)
-    loading.clear(connection, keep=("scope", "hosts_before"))
+    loading.clear(connection, keep=("affected", "hosts_before"))
 
 
 def _mend(connection: duckdb.DuckDBPyConnection, state: Snapshot) -> None:
@@ -335,99 +294,10 @@ def _load(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"DROP VIEW temp.elsewhere_{name}")
 
 
-def _begin_scope(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute("CREATE OR REPLACE TEMP TABLE scope (trace_no BIGINT)")
-    connection.execute("CREATE OR REPLACE TEMP TABLE hosts_before AS FROM model.hosts")
-
-
-def _widen_scope(connection: duckdb.DuckDBPyConnection) -> None:
-    """Have in scope what is made, and whom it shared something with while it was as it was."""
-    connection.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE frontier AS FROM made;
-        INSERT INTO scope
-        FROM made
-        UNION
-        FROM ({_MET})
-        """
-    )
-
-
-def _host(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make `hosts` again, and have in scope whoever has another host than before."""
-    connection.execute("USE model")
-    loading.run_hosts(connection)
-    connection.execute(
-        """
-        INSERT INTO scope
-        SELECT unnest([trace_no, joined_trace_no])
-        FROM (
-            (FROM hosts_before EXCEPT FROM model.hosts)
-            UNION ALL
-            (FROM model.hosts EXCEPT FROM hosts_before)
-        )
-        """
-    )
-
-
-def _close_scope(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Widen the scope to all that share something with it; False where that is much of the lake."""
-    connection.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE frontier AS SELECT DISTINCT trace_no FROM scope;
-        CREATE OR REPLACE TEMP TABLE scope AS FROM frontier
-        """
-    )
-    most = CHANGED_RATIO * _count(
-        connection, "SELECT count(DISTINCT trace_no) FROM model.root_marks"
-    )
-    while _count(connection, "SELECT count(*) FROM frontier"):
-        if _count(connection, "SELECT count(*) FROM scope") > most:
-            return False
-        connection.execute(
-            f"""
-            CREATE OR REPLACE TEMP TABLE frontier AS
-            FROM ({_MET}) AS met
-            ANTI JOIN scope
-                ON scope.trace_no = met.trace_no;
-            INSERT INTO scope FROM frontier
-            """
-        )
-    return True
-
-
 def _across(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("USE model")
     loading.clear(connection)
     loading.run_across(connection)
-
-
-def _across_scope(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make what looks across traces again for those in scope, which share nothing with others."""
-    connection.execute("USE memory")
-    made = loading.made_across()
-    seen = [table for table in _kept(connection) if table not in made]
-    for table in seen:
-        connection.execute(
-            f"""
-            CREATE TEMP VIEW {table} AS
-            FROM model.{table}
-            WHERE trace_no IN (SELECT trace_no FROM scope)
-            """
-        )
-    loading.run_across(connection)
-    for table in seen:
-        connection.execute(f"DROP VIEW temp.{table}")
-    for table in sorted(made):
-        connection.execute(
-            f"""
-            DELETE FROM model.{table}
-            WHERE trace_no IN (SELECT trace_no FROM scope);
-            INSERT INTO model.{table} BY NAME
-            FROM memory.{table};
-            DROP TABLE memory.{table}
-            """
-        )
 
 
 def _finish(connection: duckdb.DuckDBPyConnection, state: Snapshot) -> None:
@@ -459,24 +329,6 @@ def _remembered(connection: duckdb.DuckDBPyConnection) -> list[DataFile]:
     return [
         DataFile(path, cohort, day, count, 0, digest) for path, cohort, day, count, digest in rows
     ]
-
-
-def _kept(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Return the tables whose rows are of one trace each."""
-    rows = connection.execute(
-        """
-        SELECT table_name
-        FROM duckdb_columns()
-        WHERE database_name = 'model'
-            AND column_name = 'trace_no'
-        """
-    ).fetchall()
-    return [name for (name,) in rows]
-
-
-def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:
-    ((count,),) = connection.execute(query).fetchall()
-    return int(count)
 
 
 def _rows(file: DataFile) -> tuple[int, int | None]:

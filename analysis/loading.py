@@ -133,6 +133,19 @@ def tables(connection: duckdb.DuckDBPyConnection, database: str) -> list[str]:
     return [name for (name,) in rows]
 
 
+def kept(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the tables whose rows are of one trace each."""
+    rows = connection.execute(
+        """
+        SELECT table_name
+        FROM duckdb_columns()
+        WHERE database_name = 'model'
+            AND column_name = 'trace_no'
+        """
+    ).fetchall()
+    return [name for (name,) in rows]
+
+
 def _statement(text: str) -> dict[str, object]:
     return _told(query_text.parse(text))
 
