@@ -100,8 +100,7 @@ def test_a_model_made_in_parts_is_the_model_made_at_once(drawn, lay, tmp_path):
         assert told == whole, load
 
 
-@pytest.mark.parametrize("most", [growth.CHANGED_RATIO, 1])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("seed", "most"), [(0, growth.CHANGED_RATIO), (1, 1), (2, 1)])
 def test_a_grown_model_is_the_model_made_anew(drawn, lay, tmp_path, monkeypatch, seed, most):
     # Of so few traces a dump changes many: what looks across them is made again for all, or some.
     monkeypatch.setattr(growth, "CHANGED_RATIO", most)
@@ -126,12 +125,12 @@ def test_a_grown_model_is_the_model_made_anew(drawn, lay, tmp_path, monkeypatch,
         assert anew["turn_signals"]
 
 
-@pytest.mark.parametrize("left", [0, 100, 0.5])
+@pytest.mark.parametrize("left", [0, 0.5])
 def test_from_an_earlier_model_that_is_spoilt_a_whole_one_is_made(drawn, lay, tmp_path, left):
     lake, cache = tmp_path / "lake", tmp_path / "cache"
     earlier = build.model_file(Lake(lay(drawn_rows(drawn, 0, 20), lake)), cache)
     data = earlier.read_bytes()
-    earlier.write_bytes(data[: left if left > 1 else int(left * len(data))])
+    earlier.write_bytes(data[: int(left * len(data))])
     lay(drawn_rows(drawn, 100, 2, place="new"), lake)
 
     assert tables(build.model_file(Lake(lake), cache)) == built(lake, tmp_path / "anew.duckdb")
