@@ -1,5 +1,6 @@
 """Measured against promised: latency budgets of boundaries, the SLA of requests."""
 
+import difflib
 import math
 from dataclasses import replace
 from enum import StrEnum
@@ -7,7 +8,7 @@ from enum import StrEnum
 import pandas as pd
 
 from analysis import stats, words
-from analysis.contracts import DEFAULT_QUANTILE, Contracts, Rule, sides
+from analysis.contracts import DEFAULT_QUANTILE, Contracts, Rule, host_of, sides
 from analysis.engine import Model
 from analysis.scope import Scope
 from analysis.tails import columns
@@ -111,15 +112,43 @@ def downstream_ms(model: Model, scope: Scope, requests: pd.DataFrame) -> pd.Seri
 
 
 def unmatched(model: Model, contracts: Contracts | None, scope: Scope) -> list[str]:
-    """Return a warning for every rule of the contract that no boundary answers to."""
+    """Return a warning for every alias and rule of the contract that no boundary answers to."""
     if contracts is None:
         return []
     met = {rule.line for rule in rules_of(model, contracts, scope).values()}
-    return [
+    return _idle_aliases(model, contracts, scope) + [
         f"{contracts.path}:{rule.line}: `{rule.match}` matches no boundary of these traces."
         for rule in contracts.boundaries
         if rule.line not in met
     ]
+
+
+def _idle_aliases(model: Model, contracts: Contracts, scope: Scope) -> list[str]:
+    frame = model.ask("callees", scope)
+    hosts = set(frame.loc[frame["callee_service"].isna(), "callee"].map(host_of).dropna())
+    return [
+        f"{contracts.path}:{alias.line}: `{alias.host}` is no host whose service these traces leave"
+        f" open. {_nearest(alias.host, hosts)}"
+        for alias in contracts.aliases
+        if alias.host not in hosts
+    ]
+
+
+def _nearest(host: str, hosts: set[str]) -> str:
+    near = difflib.get_close_matches(host, sorted(hosts), n=1, cutoff=0)
+    return f"The nearest that is: `{near[0]}`." if near else "There is none."
+
+
+def callees(model: Model, contracts: Contracts | None, scope: Scope) -> pd.DataFrame:
+    """Return boundary_id, caller, callee and callee_service of every boundary.
+
+    The service is what the traces tell, else the contract's alias of the host, else None.
+    """
+    frame = model.ask("callees", scope)
+    aliases = {alias.host: alias.service for alias in contracts.aliases} if contracts else {}
+    behind = frame["callee"].map(host_of).map(aliases)
+    service = frame["callee_service"].astype(object).where(frame["callee_service"].notna(), behind)
+    return frame.assign(callee_service=service.where(service.notna(), None))
 
 
 def rules_of(model: Model, contracts: Contracts | None, scope: Scope) -> dict[str, Rule]:
@@ -127,11 +156,8 @@ def rules_of(model: Model, contracts: Contracts | None, scope: Scope) -> dict[st
     if contracts is None:
         return {}
     rules = {}
-    for row in model.ask("callees", scope).to_dict("records"):
-        service = row["callee_service"]
-        rule = contracts.rule_for(
-            row["caller"], row["callee"], service if isinstance(service, str) else None
-        )
+    for row in callees(model, contracts, scope).to_dict("records"):
+        rule = contracts.rule_for(row["caller"], row["callee"], row["callee_service"])
         if rule:
             rules[row["boundary_id"]] = rule
     return rules

@@ -31,7 +31,16 @@ GATES = (
     "state_kept",
 )
 
-_TOP = ("service", "sla", "downstream_share", "cohorts", "boundaries", "access", "gates")
+_TOP = (
+    "service",
+    "sla",
+    "downstream_share",
+    "cohorts",
+    "aliases",
+    "boundaries",
+    "access",
+    "gates",
+)
 _SLA = (*QUANTILES, "success")
 _COHORTS = ("baseline", "pilot")
 _RULE = ("match", "budget", "quantile", "timeout", "idempotent", "retries", "fallback")
@@ -40,6 +49,7 @@ _UNITS_MS = {"ms": 1.0, "s": 1_000.0, "min": 60_000.0}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|min)", re.ASCII)
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)%", re.ASCII)
 _WHOLE = re.compile(r"[0-9]{1,4}", re.ASCII)
+_HOST = re.compile(r"[^\s/]+")
 _ARROW = re.compile(r"(\S(?:.*\S)?) (?:->|→) (\S(?:.*\S)?)", re.ASCII)
 _YAML = "tag:yaml.org,2002:"
 
@@ -72,6 +82,15 @@ class Cohorts:
 
     baseline: str | None = None
     pilot: str | None = None
+
+
+@dataclass(frozen=True)
+class Alias:
+    """The service behind a host, for where the traces leave it open."""
+
+    host: str
+    service: str
+    line: int
 
 
 @dataclass(frozen=True)
@@ -125,6 +144,7 @@ class Contracts:
     sla: Sla = Sla()
     downstream_share_ratio: float | None = None
     cohorts: Cohorts = Cohorts()
+    aliases: tuple[Alias, ...] = ()
     boundaries: tuple[Rule, ...] = ()
     access: tuple[Grant, ...] = ()
     sensitive: tuple[str, ...] = ()  # globs of resources
@@ -266,6 +286,7 @@ def parse(raw: bytes, name: str = "contracts.yaml") -> Contracts:
             top["downstream_share"].ratio() if "downstream_share" in top else None
         ),
         cohorts=Cohorts(**{key: place.text() for key, place in cohorts.items()}),
+        aliases=tuple(_aliases(top["aliases"])) if "aliases" in top else (),
         boundaries=tuple(_rule(place, sla) for place in top["boundaries"].items())
         if "boundaries" in top
         else (),
@@ -291,12 +312,33 @@ def sides(known: Sequence[str], contracts: Contracts | None) -> Cohorts:
     return Cohorts(baseline, pilot)
 
 
+def host_of(callee: str) -> str | None:
+    """Return the host in `http:<host>/<path>` or `rpc:<host>/<method>`, None in other callees."""
+    scheme, _, rest = callee.partition(":")
+    return rest.partition("/")[0] or None if scheme in ("http", "rpc") else None
+
+
 def _sla(place: _Place) -> Sla:
     values = place.mapping(_SLA)
     return Sla(
         {QUANTILES[key]: value.duration_ms() for key, value in values.items() if key in QUANTILES},
         values["success"].ratio() if "success" in values else None,
     )
+
+
+def _aliases(place: _Place) -> Iterator[Alias]:
+    if not isinstance(place.node, yaml.MappingNode):
+        place.refuse("expected a mapping of hosts to services: `10.0.0.7: credit-score`.")
+    lines: dict[str, int] = {}
+    for key_node, value_node in place.node.value:
+        host = _Place(place.path, key_node, "aliases").text()
+        key = _Place(place.path, key_node, host)
+        if not _HOST.fullmatch(key_node.value):
+            key.refuse("is no host; write it without scheme and path.")
+        if host in lines:
+            key.refuse(f"written twice, first on line {lines[host]}.")
+        lines[host] = key.line
+        yield Alias(host, _Place(place.path, value_node, host).text(), key.line)
 
 
 def _rule(place: _Place, sla: Sla) -> Rule:

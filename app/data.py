@@ -123,7 +123,7 @@ def with_budgets(frame: pd.DataFrame) -> pd.DataFrame:
 
 def with_services(frame: pd.DataFrame, scope: Scope) -> pd.DataFrame:
     """Return a frame by boundary_id with the service that answers there, where it is known."""
-    facts = metric("callees", scope).drop_duplicates("boundary_id")
+    facts = _answer("callees", source(), scope).drop_duplicates("boundary_id")
     return frame.merge(facts[["boundary_id", "callee_service"]], on="boundary_id", how="left")
 
 
@@ -162,6 +162,7 @@ _Answer = Callable[[Model, Contracts | None, Scope], Any]
 _ANSWERS: dict[str, _Answer] = {
     "boundaries": lambda model, _, scope: tails.by_boundary(model, scope),
     "requests": lambda model, _, scope: tails.end_to_end(model, scope),
+    "callees": compliance.callees,
     "budgets": compliance.by_boundary,
     "promises": compliance.by_request,
     "footprint": access.footprint,

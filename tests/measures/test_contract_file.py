@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import analysis.contracts
-from analysis.contracts import ContractError, parse
+from analysis.contracts import Alias, ContractError, host_of, parse
 
 SCHEMA = json.loads(
     Path(analysis.contracts.__file__).with_name("contracts.schema.json").read_text("utf-8")
@@ -21,6 +21,8 @@ service: loan-assistant
 sla: {p95: 2s, success: 99.5%}        # per user request
 downstream_share: 30%
 cohorts: {baseline: before, pilot: after}
+aliases:
+  10.0.0.7: credit-score
 boundaries:
   - match: "agent:loan-officer -> service:credit-score/*"
     budget: 200ms
@@ -43,13 +45,14 @@ def test_a_whole_contract_is_read_with_the_line_of_every_promise():
     assert found.sla.success_ratio == 0.995
     assert found.downstream_budget_ms == pytest.approx(600)
     assert (found.cohorts.baseline, found.cohorts.pilot) == ("before", "after")
+    assert found.aliases == (Alias("10.0.0.7", "credit-score", 6),)
     rule = found.boundaries[0]
-    assert (rule.budget_ms, rule.timeout_ms, rule.retries, rule.line) == (200, 300, 1, 6)
+    assert (rule.budget_ms, rule.timeout_ms, rule.retries, rule.line) == (200, 300, 1, 8)
     assert (rule.quantile, rule.idempotent, rule.fallback) == (0.95, True, "cached-score")
     assert [(grant.resource, grant.access, grant.line) for grant in found.access] == [
-        ("postgresql.crm.public.customers", "read", 14),
-        ("http:credit-score/*", "read", 14),
-        ("http:credit-score/*", "execute", 14),
+        ("postgresql.crm.public.customers", "read", 16),
+        ("http:credit-score/*", "read", 16),
+        ("http:credit-score/*", "execute", 16),
     ]
     assert found.sensitive == ("postgresql.crm.public.payment_cards",)
     assert found.gates["escape"] == 0.005
@@ -74,6 +77,15 @@ def test_a_whole_contract_is_read_with_the_line_of_every_promise():
         ("boundaries:\n - match: a -> b\n   idempotent: 1", "`1` is neither true nor false."),
         ("- 1", "file.yaml:1: contract: expected a mapping"),
         ("service: [a]", "file.yaml:1: service: expected a text"),
+        ("aliases: [a: b]", "file.yaml:1: aliases: expected a mapping of hosts to services: "),
+        ("aliases:\n  http://a: b", "file.yaml:2: http://a: is no host; write it without scheme "),
+        ("aliases:\n  a/v1: b", "file.yaml:2: a/v1: is no host; "),
+        ("aliases:\n  a b: c", "file.yaml:2: a b: is no host; "),
+        ('aliases: {"": b}', "file.yaml:1: aliases: expected a text"),
+        ("aliases: {10.7: b}", "file.yaml:1: aliases: expected a text; quote it if it looks like "),
+        ("aliases: {[a]: b}", "file.yaml:1: aliases: expected a text"),
+        ("aliases:\n  a: b\n  a: c", "file.yaml:3: a: written twice, first on line 2."),
+        ("aliases: {a: 7}", "file.yaml:1: a: expected a text"),
     ],
 )
 def test_a_complaint_names_file_line_key_and_the_nearest_known_name(text, message):
@@ -136,6 +148,7 @@ def annotated(raw):
 DURATIONS = st.sampled_from(["300ms", "1.5s", "2min", "0ms", "0.0s", "12", "5 s", "s", "1e3ms"])
 RATIOS = st.sampled_from(["99.5%", "100%", "0%", "100.1%", "101%", "7", "1,5%", "%", "099%"])
 TEXTS = st.sampled_from(["a", "agent:x", " ", "", "yes", "12", "é", "a b"])
+HOSTS = st.sampled_from(["10.0.0.7", "::1", "a:80", "h/p", "http://a", " ", "", " a", "7", "é"])
 KEYS = st.sampled_from(["p50", "p95", "p99.9", "p97", "success", "budget", "match"])
 MATCHES = st.sampled_from(["a -> b", "agent:* → tool:x y", "a->b", "-> b", " a -> b ", "a b"])
 GRANTS = st.sampled_from(["x: read", "h:c/*: read, write", "x:read", "x: raed", "x: ", ": read"])
@@ -167,6 +180,9 @@ FILES = st.fixed_dictionaries(
         ),
         "downstream_share": RATIOS,
         "cohorts": st.dictionaries(st.sampled_from(["baseline", "pilot", "after"]), TEXTS),
+        "aliases": st.one_of(
+            st.dictionaries(HOSTS, TEXTS, max_size=2), st.lists(HOSTS, max_size=1)
+        ),
         "boundaries": st.lists(RULES, max_size=2),
         "access": st.lists(ACCESS, max_size=2),
         "gates": st.dictionaries(st.sampled_from(["escape", "coverage", "luck"]), RATIOS),
@@ -213,3 +229,19 @@ def test_the_first_rule_that_matches_counts():
 
     assert found.rule_for("a", "tool:x").budget_ms == 1000
     assert found.rule_for("a", "tool:y").budget_ms == 2000
+
+
+@pytest.mark.parametrize(
+    ("callee", "host"),
+    [
+        ("http:10.0.0.7/v1/score", "10.0.0.7"),
+        ("http:10.0.0.7", "10.0.0.7"),
+        ("http:::1/v1", "::1"),
+        ("http:/v1", None),
+        ("rpc:10.0.0.7/Score", "10.0.0.7"),
+        ("tool:10.0.0.7/score", None),
+        ("postgresql.crm.customers", None),
+    ],
+)
+def test_a_host_is_read_from_callees_that_are_asked_over_http_or_rpc(callee, host):
+    assert host_of(callee) == host
