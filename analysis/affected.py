@@ -12,13 +12,17 @@ from analysis import loading
 _MET = """
     WITH
 
-    shared AS (
-        SELECT key
+    named AS (
+        SELECT DISTINCT
+            kind,
+            key
         FROM model.keys
         SEMI JOIN frontier
             ON frontier.trace_no = keys.trace_no
-        UNION
-        SELECT (hash('span', cohort, span_id) >> 1)::BIGINT
+    ),
+
+    spans AS (
+        SELECT (hash('span', cohort, span_id) >> 1)::BIGINT  AS key
         FROM model.nodes
         SEMI JOIN frontier
             ON frontier.trace_no = nodes.trace_no
@@ -26,13 +30,13 @@ _MET = """
 
     SELECT keys.trace_no
     FROM model.keys
-    SEMI JOIN shared
+    SEMI JOIN (SELECT key FROM named UNION FROM spans) AS shared
         ON shared.key = keys.key
     UNION
     SELECT nodes.trace_no
     FROM model.nodes
-    SEMI JOIN shared
-        ON shared.key = (hash('span', nodes.cohort, nodes.span_id) >> 1)::BIGINT
+    SEMI JOIN (SELECT key FROM named WHERE kind = 'span') AS parents
+        ON parents.key = (hash('span', nodes.cohort, nodes.span_id) >> 1)::BIGINT
     UNION
     SELECT ties.tied_no
     FROM model.ties

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -78,15 +79,27 @@ def write(
 ) -> None:
     """Build every relation of the model of a state into `target`, `a_load` spans at a time."""
     with _opened(target, threads) as connection:
+        _attach(connection, target)
         growth.build(connection, state, a_load=a_load)
+        connection.execute("CHECKPOINT model")
 
 
 def grow(earlier: Path, state: Snapshot, target: Path, *, threads: int | None = None) -> bool:
     """Make the model from an earlier one; False where that is not quicker, or it is not whole."""
     try:
-        shutil.copyfile(earlier, target)
-        with _opened(target, threads) as connection:
-            grown = growth.grow(connection, state)
+        # An earlier model may be large, and is copied while what is new is read.
+        with ThreadPoolExecutor(1) as other, _opened(target, threads) as connection:
+            copied = other.submit(_copy, earlier, target)
+
+            def take() -> None:
+                copied.result()
+                connection.execute("DETACH model")
+                _attach(connection, target)
+
+            _attach(connection, earlier, is_read_only=True)
+            grown = growth.grow(connection, state, take=take)
+            if grown:
+                connection.execute("CHECKPOINT model")
     except (FileNotFoundError, duckdb.IOException, duckdb.SerializationException):
         # Another builder has removed it meanwhile, or a disk has spoilt it: it can be made anew.
         grown = False
@@ -113,12 +126,24 @@ def _opened(target: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBP
     ):
         connection.execute(f"SET memory_limit = '{min(MEMORY_MB, machine_mb * 6 // 10)}MiB'")
         connection.execute(f"SET threads = {threads or os.cpu_count() or 1}")
-        # What is left unfinished is thrown away, so nothing needs to be written twice.
-        connection.execute(f"ATTACH {_quoted(target)} AS model (RECOVERY_MODE NO_WAL_WRITES)")
         connection.execute("SET checkpoint_threshold = '1TB'")
         loading.prepare(connection)
         yield connection
-        connection.execute("CHECKPOINT model")
+
+
+def _attach(
+    connection: duckdb.DuckDBPyConnection, path: Path, *, is_read_only: bool = False
+) -> None:
+    # What is left unfinished is thrown away, so nothing needs to be written twice.
+    mode = "READ_ONLY" if is_read_only else "RECOVERY_MODE NO_WAL_WRITES"
+    connection.execute(f"ATTACH {_quoted(path)} AS model ({mode})")
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+    # The engine waits for the disk at its end; what need not change can be there by then.
+    with target.open("rb") as copied:
+        os.fsync(copied.fileno())
 
 
 def _remove(target: Path) -> None:

@@ -10,12 +10,13 @@ The connection has the model attached as `model`; its own memory is where a part
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 
 import duckdb
+import pyarrow as pa
 
 from analysis import affected, loading
 from ingest.lake import Snapshot
@@ -27,6 +28,16 @@ SPANS_A_LOAD = 2_000_000
 CHANGED_RATIO = 0.3
 
 LEANING = loading.SQL / "leaning.sql"
+
+_LAKE_FILES = pa.schema(
+    [
+        ("cohort", pa.string()),
+        ("day", pa.date32()),
+        ("path", pa.string()),
+        ("rows", pa.int64()),
+        ("digest", pa.uint64()),
+    ]
+)
 
 _TRACE = "(hash(cohort, trace_id) >> 1)::BIGINT"
 _TIES = f"""
@@ -89,8 +100,13 @@ def build(connection: duckdb.DuckDBPyConnection, state: Snapshot, *, a_load: int
     _finish(connection, state)
 
 
-def grow(connection: duckdb.DuckDBPyConnection, state: Snapshot) -> bool:
-    """Make an earlier model that of a state of the lake; False where beginning anew is quicker."""
+def grow(
+    connection: duckdb.DuckDBPyConnection, state: Snapshot, *, take: Callable[[], None]
+) -> bool:
+    """Make an earlier model that of a state of the lake; False where beginning anew is quicker.
+
+    It is only read at first. `take` is called before it is written, and may attach a copy instead.
+    """
     change = Change.between(_remembered(connection), state)
     if change.rows > CHANGED_RATIO * sum(file.rows for file in state.data):
         return False
@@ -133,7 +149,9 @@ def grow(connection: duckdb.DuckDBPyConnection, state: Snapshot) -> bool:
         """
     )
     affected.begin(connection)
-    _remake(connection, state, change.files)
+    _make_again(connection, state, change.files)
+    take()
+    _keep(connection)
     _mend(connection, state)
     affected.host(connection)
     if affected.close(connection, CHANGED_RATIO):
@@ -188,11 +206,11 @@ def _build_parts(connection: duckdb.DuckDBPyConnection, parts: int) -> None:
             FROM borrowed_lake
             """
         )
-        _load(connection)
-        loading.clear(connection, keep=("ties", "ids"))
+        _make(connection)
+        _keep(connection, keep=("ties", "ids"))
 
 
-def _remake(
+def _make_again(
     connection: duckdb.DuckDBPyConnection, state: Snapshot, new_files: Sequence[str]
 ) -> None:
     """Make the rows of the traces in `made` again, from new files and those that had them."""
@@ -221,18 +239,13 @@ def _remake(
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE loaded_lake AS
-        SELECT *
+        SELECT {", ".join(loading.columns_read())}
         FROM near_lake
         WHERE {_TRACE} IN (SELECT trace_no FROM loaded);
         CREATE OR REPLACE TEMP VIEW lake AS FROM loaded_lake
         """
     )
-    for table in loading.kept(connection):
-        connection.execute(
-            f"DELETE FROM model.{table} WHERE trace_no IN (SELECT trace_no FROM made)"
-        )
-    _load(connection)
-    loading.clear(connection, keep=("affected", "hosts_before"))
+    _make(connection)
 
 
 def _mend(connection: duckdb.DuckDBPyConnection, state: Snapshot) -> None:
@@ -242,7 +255,8 @@ def _mend(connection: duckdb.DuckDBPyConnection, state: Snapshot) -> None:
     connection.execute(f"CREATE OR REPLACE TEMP TABLE made AS {asked}")
     if connection.execute("SELECT 1 FROM made LIMIT 1").fetchone():
         connection.execute("CREATE OR REPLACE TEMP TABLE ties AS FROM model.ties")
-        _remake(connection, state, ())
+        _make_again(connection, state, ())
+        _keep(connection)
 
 
 def _borrow(connection: duckdb.DuckDBPyConnection) -> None:
@@ -266,8 +280,8 @@ def _borrow(connection: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _load(connection: duckdb.DuckDBPyConnection) -> None:
-    """Run the steps over the view `lake` and keep the rows of what is not borrowed."""
+def _make(connection: duckdb.DuckDBPyConnection) -> None:
+    """Run the steps over the view `lake`, into memory."""
     there = loading.tables(connection, "model")
     connection.execute("USE memory")
     elsewhere = [name for name in ("served", "answers", "routes") if name in there]
@@ -276,11 +290,33 @@ def _load(connection: duckdb.DuckDBPyConnection) -> None:
             f"""
             CREATE OR REPLACE TEMP VIEW elsewhere_{name} AS
             FROM model.{name}
-            WHERE trace_no NOT IN (SELECT trace_no FROM borrowed)
+            WHERE trace_no NOT IN (SELECT trace_no FROM made UNION ALL FROM borrowed)
             """
         )
     loading.run(connection)
+    for name in elsewhere:
+        connection.execute(f"DROP VIEW temp.elsewhere_{name}")
+
+
+def _keep(
+    connection: duckdb.DuckDBPyConnection, *, keep: Sequence[str] = ("affected", "hosts_before")
+) -> None:
+    """Put the rows that were made, but for those of borrowed traces, in the place of earlier ones.
+
+    Of what a load needed only while it ran, only the tables named in `keep` stay.
+    """
+    there = loading.tables(connection, "model")
+    is_replaced = (
+        "nodes" in there
+        and connection.execute(
+            "SELECT 1 FROM model.nodes SEMI JOIN made ON made.trace_no = nodes.trace_no LIMIT 1"
+        ).fetchone()
+    )
     for table in loading.tables(connection, "memory"):
+        if is_replaced:
+            connection.execute(
+                f"DELETE FROM model.{table} WHERE trace_no IN (SELECT trace_no FROM made)"
+            )
         verb = (
             f"INSERT INTO model.{table} BY NAME"
             if table in there
@@ -290,8 +326,7 @@ def _load(connection: duckdb.DuckDBPyConnection) -> None:
             f"{verb} FROM memory.{table} WHERE trace_no NOT IN (SELECT trace_no FROM borrowed)"
         )
         connection.execute(f"DROP TABLE memory.{table}")
-    for name in elsewhere:
-        connection.execute(f"DROP VIEW temp.elsewhere_{name}")
+    loading.clear(connection, keep=keep)
 
 
 def _across(connection: duckdb.DuckDBPyConnection) -> None:
@@ -302,22 +337,10 @@ def _across(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _finish(connection: duckdb.DuckDBPyConnection, state: Snapshot) -> None:
     connection.execute("USE model")
-    connection.execute(
-        """
-        CREATE OR REPLACE TABLE lake_files (
-            cohort  VARCHAR,
-            day     DATE,
-            path    VARCHAR,
-            rows    BIGINT,
-            digest  UBIGINT
-        )
-        """
-    )
-    if state.data:
-        connection.executemany(
-            "INSERT INTO lake_files VALUES (?, ?, ?, ?, ?)",
-            [[file.cohort, file.day, file.path, file.rows, file.digest] for file in state.data],
-        )
+    files = [{name: getattr(file, name) for name in _LAKE_FILES.names} for file in state.data]
+    connection.register("files_now", pa.Table.from_pylist(files, schema=_LAKE_FILES))
+    connection.execute("CREATE OR REPLACE TABLE lake_files AS FROM files_now")
+    connection.unregister("files_now")
     loading.run_whole(connection)
     loading.clear(connection)
 

@@ -71,6 +71,12 @@ def show_lake(
     )
 
 
+def columns_read() -> list[str]:
+    """Return the lake's columns that the steps of a load name."""
+    named = {word for path in steps() for word in _WORD.findall(path.read_text(encoding="utf-8"))}
+    return [name for name in schema.SPANS.names if name in named]
+
+
 def run(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the rows of every trace of the view `lake`, in the database in use."""
     asked = [(path.stem.partition("_")[2], path.read_text(encoding="utf-8")) for path in steps()]
@@ -97,7 +103,10 @@ def run(connection: duckdb.DuckDBPyConnection) -> None:
 
 def run_hosts(connection: duckdb.DuckDBPyConnection) -> None:
     """Make `hosts`, which all traces of a process tell, in the database in use."""
-    connection.execute(HOSTS.read_text(encoding="utf-8"))
+    text = HOSTS.read_text(encoding="utf-8")
+    connection.execute(text)
+    for spent in _TABLE.findall(text):
+        connection.execute(f"DROP TABLE temp.{spent}")
 
 
 def run_across(connection: duckdb.DuckDBPyConnection) -> None:

@@ -12,88 +12,90 @@ CREATE OR REPLACE TEMP MACRO hosted_ratio() AS 0.9;
 -- Where more runs at once nothing is told; it bounds the work.
 CREATE OR REPLACE TEMP MACRO max_running() AS 64;
 
-CREATE OR REPLACE TABLE hosts AS
-WITH
+-- What has no parent and follows no link; with a parent elsewhere another process made it. A table of its own, so that
+-- few of them are seen to be few.
+CREATE OR REPLACE TEMP TABLE alone AS
+SELECT
+    node_id,
+    trace_no,
+    cohort,
+    service,
+    host,
+    conversation_id,
+    start_ns,
+    end_ns
+FROM nodes
+WHERE is_cut
+    AND parent_state = 'root'
+    AND role = 'leaf';
 
--- what has no parent and follows no link; with a parent elsewhere another process made it
-astray AS (
-    SELECT
-        nodes.node_id,
-        nodes.trace_no,
-        nodes.cohort,
-        nodes.service,
-        nodes.host,
-        nodes.conversation_id,
-        nodes.start_ns,
-        nodes.end_ns,
-        calls.kind,
-        calls.callee
-    FROM nodes
-    INNER JOIN calls
-        ON calls.call_id = nodes.node_id
-    WHERE nodes.is_cut
-        AND nodes.parent_state = 'root'
-        AND nodes.role = 'leaf'
-),
+CREATE OR REPLACE TEMP TABLE astray AS
+SELECT
+    alone.*,
+    calls.kind,
+    calls.callee
+FROM alone
+INNER JOIN calls
+    ON calls.call_id = alone.node_id;
 
-processes AS (
-    SELECT
-        nodes.cohort,
-        nodes.service,
-        nodes.host,
-        row_number() OVER ()  AS process_no
-    FROM nodes
-    INNER JOIN (
-        SELECT DISTINCT
-            cohort,
-            service,
-            host
-        FROM astray
-    ) AS calling
-        ON calling.cohort = nodes.cohort
-        AND calling.service = nodes.service
-        AND calling.host IS NOT DISTINCT FROM nodes.host
-    WHERE nodes.type IN ('agent', 'workflow', 'tool')
-    GROUP BY
-        nodes.cohort,
-        nodes.service,
-        nodes.host
-),
-
-calling AS (
-    SELECT
-        astray.*,
-        processes.process_no
+CREATE OR REPLACE TEMP TABLE processes AS
+SELECT
+    nodes.cohort,
+    nodes.service,
+    nodes.host,
+    row_number() OVER ()  AS process_no
+FROM nodes
+INNER JOIN (
+    SELECT DISTINCT
+        cohort,
+        service,
+        host
     FROM astray
-    INNER JOIN processes
-        ON processes.cohort = astray.cohort
-        AND processes.service = astray.service
-        AND processes.host IS NOT DISTINCT FROM astray.host
-),
+) AS calling
+    ON calling.cohort = nodes.cohort
+    AND calling.service = nodes.service
+    AND calling.host IS NOT DISTINCT FROM nodes.host
+WHERE nodes.type IN ('agent', 'workflow', 'tool')
+GROUP BY
+    nodes.cohort,
+    nodes.service,
+    nodes.host;
+
+CREATE OR REPLACE TEMP TABLE calling AS
+SELECT
+    astray.*,
+    processes.process_no
+FROM astray
+INNER JOIN processes
+    ON processes.cohort = astray.cohort
+    AND processes.service = astray.service
+    AND processes.host IS NOT DISTINCT FROM astray.host;
 
 -- what ran in these processes, but for such calls and what is below them
-here AS (
-    SELECT
-        nodes.node_id,
-        nodes.parent_id,
-        nodes.composite_id,
-        nodes.agent_id,
-        nodes.trace_no,
-        nodes.type,
-        nodes.role,
-        nodes.start_ns,
-        nodes.end_ns,
-        processes.process_no
-    FROM nodes
-    INNER JOIN processes
-        ON processes.cohort = nodes.cohort
-        AND processes.service = nodes.service
-        AND processes.host IS NOT DISTINCT FROM nodes.host
-    ANTI JOIN astray
-        ON astray.node_id = nodes.root_id
-    WHERE NOT nodes.is_cyclic
-        AND nodes.start_ns < nodes.end_ns
-),
+CREATE OR REPLACE TEMP TABLE here AS
+SELECT
+    nodes.node_id,
+    nodes.parent_id,
+    nodes.composite_id,
+    nodes.agent_id,
+    nodes.trace_no,
+    nodes.type,
+    nodes.role,
+    nodes.start_ns,
+    nodes.end_ns,
+    processes.process_no
+FROM nodes
+INNER JOIN processes
+    ON processes.cohort = nodes.cohort
+    AND processes.service = nodes.service
+    AND processes.host IS NOT DISTINCT FROM nodes.host
+ANTI JOIN astray
+    ON astray.node_id = nodes.root_id
+WHERE NOT nodes.is_cyclic
+    AND nodes.start_ns < nodes.end_ns;
+
+CREATE OR REPLACE TEMP TABLE beside AS
+WITH
 
 instants AS (
     SELECT
@@ -116,19 +118,20 @@ instants AS (
         start_ns,
         0
     FROM calling
-),
+)
 
-beside AS (
-    SELECT
-        astray_id,
-        sum(running) OVER (
-            PARTITION BY process_no
-            ORDER BY at_ns
-            RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-        )  AS running
-    FROM instants
-    QUALIFY astray_id IS NOT NULL
-),
+SELECT
+    astray_id,
+    sum(running) OVER (
+        PARTITION BY process_no
+        ORDER BY at_ns
+        RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    )  AS running
+FROM instants
+QUALIFY astray_id IS NOT NULL;
+
+CREATE OR REPLACE TEMP TABLE holding AS
+WITH
 
 -- A span lies in at most two stretches of the power of two above its length: who looks for what runs at an instant
 -- looks into one stretch of each length.
@@ -186,25 +189,26 @@ frames AS (
     FROM here
     WHERE here.role = 'composite'
         AND here.parent_id IS NOT NULL
-),
+)
 
-holding AS (
-    SELECT
-        running.astray_id,
-        CASE running.role
-            WHEN 'composite' THEN running.node_id
-            WHEN 'transparent' THEN running.composite_id
-        END  AS caller_id
-    FROM running
-    ANTI JOIN running AS below
-        ON below.astray_id = running.astray_id
-        AND below.parent_id = running.node_id
-    LEFT JOIN frames
-        ON frames.node_id = running.node_id
-        AND running.role = 'transparent'
-    WHERE running.is_holding
-        AND frames.node_id IS NULL
-),
+SELECT
+    running.astray_id,
+    CASE running.role
+        WHEN 'composite' THEN running.node_id
+        WHEN 'transparent' THEN running.composite_id
+    END  AS caller_id
+FROM running
+ANTI JOIN running AS below
+    ON below.astray_id = running.astray_id
+    AND below.parent_id = running.node_id
+LEFT JOIN frames
+    ON frames.node_id = running.node_id
+    AND running.role = 'transparent'
+WHERE running.is_holding
+    AND frames.node_id IS NULL;
+
+CREATE OR REPLACE TABLE hosts AS
+WITH
 
 -- one caller, or several of one name that one agent called
 told AS (

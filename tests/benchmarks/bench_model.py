@@ -105,7 +105,7 @@ def _wall(figures: Figures) -> float:
 
 
 def _lakes() -> tuple[Path, Path]:
-    """Return a lake, and the same one after a dump of 1 % more, of which some traces had begun."""
+    """Return a lake, and the same one after a dump of 1 % more traces."""
     old, new = BUILD / f"old-{SPANS}", BUILD / f"new-{SPANS}"
     if new.exists():
         return old, new

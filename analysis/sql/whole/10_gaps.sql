@@ -98,19 +98,27 @@ of_services AS (
 
 boundaries AS (
     SELECT
-        cohort,
-        boundary_id,
-        owner_service                                                            AS service,
-        kind,
-        callee,
-        lower(regexp_extract(callee, '^(?:http|rpc|mcp|faas):(?:[^/]*//)?([^/:]+)', 1))  AS peer,
-        count(*)                                                                 AS calls,
-        count(*) FILTER (observed_side = 'client')                               AS unserved,
-        min(call_id) FILTER (observed_side = 'client')                           AS unserved_id,
-        count(*) FILTER (observed_side = 'both')                                 AS served,
-        min(call_id)                                                             AS any_id
-    FROM calls
-    GROUP BY ALL
+        *,
+        lower(regexp_extract(callee, '^(?:http|rpc|mcp|faas):(?:[^/]*//)?([^/:]+)', 1))  AS peer
+    FROM (
+        SELECT
+            cohort,
+            boundary_id,
+            owner_service                                               AS service,
+            any_value(kind)                                             AS kind,
+            any_value(callee)                                           AS callee,
+            count(*)                                                    AS calls,
+            count(*) FILTER (observed_side = 'client')                  AS unserved,
+            min(call_id) FILTER (observed_side = 'client')              AS unserved_id,
+            count(*) FILTER (observed_side = 'both')                    AS served,
+            min(call_id)                                                AS any_id
+        FROM calls
+        -- which tells the kind and the callee
+        GROUP BY
+            cohort,
+            boundary_id,
+            owner_service
+    )
 ),
 
 -- who is in the data, under a name that a caller may use: crm, or crm.prod.svc of a cluster

@@ -5,7 +5,7 @@
 -- What is done in at least this share of cases is done by design; what misses elsewhere is then a loss.
 CREATE OR REPLACE TEMP MACRO habit_ratio() AS 0.2;
 
-CREATE OR REPLACE TABLE state_signals AS
+CREATE OR REPLACE TABLE judged_signals AS
 WITH
 
 habits AS (
@@ -34,38 +34,37 @@ judged AS (
         ON habits.habit_id = turn_signals.habit_id
     WHERE turn_signals.signal NOT IN ('S3', 'S10')
         OR habits.habit_id IS NOT NULL
-),
-
-told AS (
-    SELECT
-        turn_id,
-        signal,
-        bool_or(is_lost)  AS is_lost,
-        arg_min(
-            {'node_id': node_id, 'earlier_node_id': earlier_node_id}, (NOT is_lost, start_ns, node_id)
-        )                 AS example
-    FROM judged
-    GROUP BY
-        turn_id,
-        signal
 )
 
+SELECT
+    turn_id,
+    signal,
+    bool_or(is_lost)  AS is_lost,
+    arg_min(
+        {'node_id': node_id, 'earlier_node_id': earlier_node_id}, (NOT is_lost, start_ns, node_id)
+    )                 AS example
+FROM judged
+GROUP BY
+    turn_id,
+    signal;
+
+CREATE OR REPLACE VIEW state_signals AS
 SELECT
     turns.cohort,
     turns.environment,
     turns.conversation_id,
     turns.turn_index,
-    told.signal,
+    judged_signals.signal,
     CASE
-        WHEN told.signal IN ('S1', 'S2') THEN 'certain'
-        WHEN told.signal IN ('S3', 'S6', 'S9') THEN 'strong'
-        WHEN told.signal IN ('S4', 'S5', 'S7', 'S8', 'S10', 'S12') THEN 'medium'
-        WHEN told.signal = 'S11' THEN 'weak'
-        WHEN told.signal = 'S13' THEN 'risk'
-    END                           AS strength,
-    told.is_lost,
-    told.example.node_id,
-    told.example.earlier_node_id,
+        WHEN judged_signals.signal IN ('S1', 'S2') THEN 'certain'
+        WHEN judged_signals.signal IN ('S3', 'S6', 'S9') THEN 'strong'
+        WHEN judged_signals.signal IN ('S4', 'S5', 'S7', 'S8', 'S10', 'S12') THEN 'medium'
+        WHEN judged_signals.signal = 'S11' THEN 'weak'
+        WHEN judged_signals.signal = 'S13' THEN 'risk'
+    END  AS strength,
+    judged_signals.is_lost,
+    judged_signals.example.node_id,
+    judged_signals.example.earlier_node_id,
     turns.request_id,
     turns.trace_id,
     turns.service,
@@ -73,12 +72,6 @@ SELECT
     turns.weight,
     turns.started_at,
     turns.is_inferred
-FROM told
+FROM judged_signals
 INNER JOIN turns
-    ON turns.turn_id = told.turn_id
-ORDER BY
-    turns.cohort,
-    turns.environment,
-    turns.conversation_id,
-    turns.turn_index,
-    told.signal;
+    ON turns.turn_id = judged_signals.turn_id;
