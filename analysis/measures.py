@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from analysis import catalog, faults, moments, patterns, spreads, state, tails
+from analysis import access, catalog, creep, faults, moments, patterns, spreads, state, tails
 from analysis.engine import Model
 from analysis.scope import Scope
 
@@ -35,6 +35,12 @@ COMPUTED: Mapping[str, Measure] = MappingProxyType(
         "failure_reach": Measure("Whom do failures reach, and who absorbs them?", faults.reach),
         "hidden_failures": Measure("What do failures cost that no user saw?", faults.hidden),
         "tries": Measure("How many tries does a call take?", faults.retries),
+        "access_use": Measure(
+            "How many of its conversations did an agent touch what in?", access.use
+        ),
+        "access_creep": Measure(
+            "What did an agent begin to touch, and how sure is that?", creep.changes
+        ),
         "state_by_turn": Measure("How much state is lost at each turn?", state.by_turn),
     }
 )

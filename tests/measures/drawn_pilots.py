@@ -155,7 +155,7 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
         for name in CONDITIONS.keys() - tables.keys() - {"groups"}:
             connection.execute(
                 f"CREATE TABLE {name} AS SELECT call_id AS node_id, started_at AS window_at, "
-                "owner_service AS service, * FROM calls LIMIT 0"
+                "owner_service AS service, trace_no AS joined_trace_no, * FROM calls LIMIT 0"
             )
     opened = duckdb.connect(":memory:")
     opened.execute(f"ATTACH '{path}' AS model (READ_ONLY)")

@@ -1,0 +1,145 @@
+-- Which sensitive data was read before a call went out to somebody else?
+--
+-- unit: traces
+-- better: lower
+-- grain: cohort, agent, resource, callee
+
+WITH
+
+-- the trace that what a trace made surely is a part of
+homes AS (
+    SELECT
+        trace_no,
+        min(joined_trace_no)  AS home_no
+    FROM joins
+    GROUP BY trace_no
+    HAVING min(joined_trace_no) = max(joined_trace_no)
+),
+
+made AS (
+    SELECT
+        calls.*,
+        coalesce(homes.home_no, calls.trace_no)                                 AS home_no,
+        coalesce(calls.owner_agent, calls.owner_service, '?')                   AS agent,
+        lower(regexp_extract(calls.callee, '^(?:http|rpc):([^/]+)', 1))         AS called_host
+    FROM calls
+    LEFT JOIN homes
+        ON homes.trace_no = calls.trace_no
+),
+
+-- Whoever answers at a host somewhere in the traces is one of us.
+served AS (
+    SELECT DISTINCT called_host
+    FROM made
+    WHERE callee_service IS NOT NULL
+),
+
+-- A public name or address at which nobody is seen to answer; a model, a bucket, a name without a dot may be our own.
+sent AS (
+    SELECT made.*
+    FROM made
+    ANTI JOIN served
+        ON served.called_host = made.called_host
+    WHERE made.kind = 'service'
+        AND made.observed_side = 'client'
+        AND (
+            regexp_full_match(made.called_host, '([a-z0-9_-]+\.)+[a-z][a-z0-9-]+')
+            AND NOT regexp_matches(
+                made.called_host,
+                '\.(local|localhost|localdomain|internal|intranet|private|lan|corp|home|svc|arpa|test|example|invalid|consul)$'
+            )
+            OR regexp_full_match(made.called_host, '\d+\.\d+\.\d+\.\d+')
+            AND NOT regexp_matches(
+                made.called_host,
+                '^(0|10|127|169\.254|192\.168|172\.(1[6-9]|2\d|3[01])|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\.'
+            )
+        )
+),
+
+-- A tool above a table is the same data by another name: only what has no access below it is read.
+passed AS (
+    SELECT DISTINCT groups.group_id AS call_id
+    FROM calls
+    INNER JOIN groups
+        ON groups.node_id = calls.caller_id
+    SEMI JOIN accesses
+        ON accesses.call_id = calls.call_id
+    WHERE groups.group_id <> calls.call_id
+),
+
+taken AS (
+    SELECT
+        accesses.agent,
+        accesses.resource,
+        accesses.sensitivity,
+        accesses.is_sensitivity_inferred,
+        made.home_no,
+        made.owner_service,
+        made.end_ns
+    FROM accesses
+    INNER JOIN made
+        ON made.call_id = accesses.call_id
+    ANTI JOIN passed
+        ON passed.call_id = accesses.call_id
+    WHERE accesses.access = 'read'
+        AND NOT accesses.is_error
+        AND len(list_filter(accesses.sensitivity, lambda tag: tag NOT IN ('public', 'internal'))) > 0
+),
+
+-- one row a call out and resource that the same agent had read by then in the same trace
+followed AS (
+    SELECT
+        sent.call_id,
+        taken.resource,
+        any_value(sent.cohort)                                       AS cohort,
+        any_value(sent.agent)                                        AS agent,
+        any_value(sent.callee)                                       AS callee,
+        any_value(sent.called_host)                                  AS called_host,
+        any_value(sent.access)                                       AS access,
+        any_value(sent.trace_id)                                     AS trace_id,
+        any_value(sent.unit_id)                                      AS unit_id,
+        any_value(sent.home_no)                                      AS home_no,
+        any_value(sent.started_at)                                   AS started_at,
+        bool_or(taken.owner_service = sent.owner_service)            AS is_one_clock,
+        min(sent.start_ns - taken.end_ns) / 1e6                      AS after_ms,
+        list_distinct(flatten(list(taken.sensitivity)))              AS sensitivity,
+        bool_and(taken.is_sensitivity_inferred)                      AS is_sensitivity_inferred
+    FROM sent
+    INNER JOIN taken
+        ON taken.home_no = sent.home_no
+        AND taken.agent = sent.agent
+        AND taken.end_ns <= sent.start_ns
+    GROUP BY
+        sent.call_id,
+        taken.resource
+)
+
+SELECT
+    cohort,
+    agent,                                                               -- owner agent, else service
+    resource,                                                            -- what was read
+    callee,                                                              -- who was called after that
+    any_value(called_host)                                  AS host,
+    list_sort(list_distinct(flatten(list(sensitivity))))    AS tags,     -- of the resource, declared or hints from its name
+    bool_and(is_sensitivity_inferred)                       AS is_sensitivity_inferred,
+    count(*)                                                AS calls,    -- that went out after it
+    count(*) FILTER (access IN ('write', 'delete', 'admin'))  AS writes,  -- of them, that carry something by their method
+    count(DISTINCT home_no)                                 AS traces,
+    count(DISTINCT home_no) FILTER (is_one_clock)           AS one_clock_traces,  -- read and sent by one service: the order is certain
+    count(DISTINCT unit_id)                                 AS units,    -- conversations, else traces
+    quantile_disc(after_ms, 0.5)                            AS after_p50_ms,  -- from the read's end to the call
+    min(started_at)                                         AS first_at,
+    max(started_at)                                         AS last_at,
+    min_by(trace_id, (started_at, call_id))                 AS first_trace_id
+FROM followed
+GROUP BY
+    cohort,
+    agent,
+    resource,
+    callee
+ORDER BY
+    cohort,
+    traces DESC,
+    agent,
+    resource,
+    callee
