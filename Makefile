@@ -12,7 +12,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
 MAY_APT := command -v apt-get >/dev/null 2>&1 && $(SUDO) true 2>/dev/null
 APT := $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
 
-.PHONY: demo test lint types layers tests notebooks browser bench-ingest bench-model lock clean
+.PHONY: demo test lint types layers tests notebooks browser bench-ingest bench-model bench-metrics lock clean
 
 # The stamps are as new as the locks, so that a changed pin reinstalls.
 .venv/installed: requirements.lock pyproject.toml
@@ -60,6 +60,10 @@ bench-ingest: .venv/developed
 # SPANS and ROUNDS are its settings.
 bench-model: .venv/developed
 	PYTHONPATH=$(CURDIR) $(BIN)/python tests/benchmarks/bench_model.py
+
+# SPANS, CALLS, ROUNDS and ASKED (names of questions) are its settings.
+bench-metrics: .venv/developed
+	PYTHONPATH=$(CURDIR) $(BIN)/python tests/benchmarks/bench_metrics.py
 
 # Browser tests need Debian's Chromium; where it cannot be had they are skipped, and say so.
 browser:

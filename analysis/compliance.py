@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import pandas as pd
 
-from analysis import stats, words
+from analysis import samples, stats, words
 from analysis.contracts import DEFAULT_QUANTILE, Contracts, Rule, host_of, sides
 from analysis.engine import Model
 from analysis.scope import Scope
@@ -53,14 +53,16 @@ def by_boundary(
     scope = judged(model, contracts, scope)
     facts = model.ask("boundaries", scope)
     rules = rules_of(model, contracts, scope)
-    samples = model.ask("latencies", scope)
-    groups = samples.groupby(["cohort", "boundary_id"], sort=False, observed=True).indices
-    rows = []
-    for fact in facts.to_dict("records"):
-        rule = rules.get(fact["boundary_id"])
-        calls = samples.iloc[groups[fact["cohort"], fact["boundary_id"]]]
-        names = ("cohort", "boundary_id", "boundary", "caller", "kind", "callee")
-        rows.append({name: fact[name] for name in names} | _against(calls, rule, contracts, level))
+    held = samples.each(
+        model,
+        scope,
+        ["client_ms"],
+        lambda key, calls: _against(calls, rules.get(key[1]), contracts, level),
+    )
+    names = ["cohort", "boundary_id", "boundary", "caller", "kind", "callee"]
+    rows = [
+        fact | held[fact["cohort"], fact["boundary_id"]] for fact in facts[names].to_dict("records")
+    ]
     frame = pd.DataFrame(rows, columns=_COLUMNS)
     order = frame["label"].map({str(label): place for place, label in enumerate(_WORST_FIRST)})
     return (

@@ -16,14 +16,22 @@ import pandas as pd
 
 from analysis import build, catalog
 from analysis.scope import CONDITIONS, Scope
+from ingest.errors import OrchriskError
 from ingest.lake import Lake
 
 TIMEOUT_S = 120.0
-MEMORY_RATIO = 0.6  # of the machine's, so that the pages beside it can breathe
+# At most, and at most this part of the machine's, so that the pages beside it can breathe; what
+# does not fit is spilled.
+MEMORY_MB = 3072
+MEMORY_RATIO = 0.6
 
 
-class TooSlow(TimeoutError):  # noqa: N818 - it says what happened
+class TooSlow(OrchriskError, TimeoutError):  # noqa: N818 - it says what happened
     """A question that took longer than it was given."""
+
+
+class TooLarge(OrchriskError, MemoryError):  # noqa: N818 - it says what happened
+    """A question that needed more memory, or disk beside it, than it was given."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +50,9 @@ class Model:
         Raises:
             catalog.CardError: no such metric, or its file has no card.
             TooSlow: it took longer than `timeout_s`.
+            TooLarge: it needed more memory, or disk beside it, than it is given.
         """
-        with self.relations(scope) as cursor, _limit(cursor, metric, timeout_s):
+        with self.relations(scope) as cursor, limit(cursor, metric, timeout_s):
             frame: pd.DataFrame = cursor.sql(self.sql(metric)).to_arrow_table().to_pandas()
         return frame
 
@@ -109,10 +118,10 @@ def connect(lake: Path | str, *, cache: Path | None = None) -> Model:
 
 def _lock(connection: duckdb.DuckDBPyConnection, spill: str) -> None:
     """Shut what a question has no need of; the order matters, the last setting freezes them all."""
-    memory = int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_RATIO)
+    machine_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
     for setting, value in (
         ("TimeZone", "UTC"),
-        ("memory_limit", f"{memory // 2**20}MiB"),
+        ("memory_limit", f"{min(MEMORY_MB, int(machine_mb * MEMORY_RATIO))}MiB"),
         ("threads", os.cpu_count() or 1),
         ("temp_directory", spill),
         ("max_temp_directory_size", "20GiB"),
@@ -127,7 +136,15 @@ def _lock(connection: duckdb.DuckDBPyConnection, spill: str) -> None:
 
 
 @contextmanager
-def _limit(cursor: duckdb.DuckDBPyConnection, metric: str, seconds: float) -> Iterator[None]:
+def limit(
+    cursor: duckdb.DuckDBPyConnection, metric: str, seconds: float = TIMEOUT_S
+) -> Iterator[None]:
+    """Interrupt what a cursor does within the block when its time is over.
+
+    Raises:
+        TooSlow: naming the metric.
+        TooLarge: what the metric asks for does not fit into memory and the disk beside it.
+    """
     timer = threading.Timer(seconds, cursor.interrupt)
     timer.daemon = True
     timer.start()
@@ -136,6 +153,10 @@ def _limit(cursor: duckdb.DuckDBPyConnection, metric: str, seconds: float) -> It
     except duckdb.InterruptException as error:
         raise TooSlow(
             f"{metric}: no answer within {seconds:g} s. Hint: ask for a smaller scope."
+        ) from error
+    except duckdb.OutOfMemoryException as error:
+        raise TooLarge(
+            f"{metric}: needs more memory than it is given. Hint: ask for a smaller scope."
         ) from error
     finally:
         timer.cancel()

@@ -7,13 +7,23 @@ import numpy as np
 import pandas as pd
 from scipy.stats import theilslopes
 
-from analysis import stats, tails
+from analysis import samples, stats, tails
 from analysis.engine import Model
 from analysis.scope import Scope
 
 QUANTILES = MappingProxyType({"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99, "p99_9_ms": 0.999})
-# What a tail can be asked by; the value of each call.
-KEYS = ("hour", "weekday", "day", "version", "variant", "agent", "callee")
+# What a tail can be asked by, and how it is told of a call; who does not say is a value of its own.
+KEYS = MappingProxyType(
+    {
+        "hour": "hour(started_at)",
+        "weekday": "dayname(started_at)",
+        "day": "day",
+        "version": "coalesce(service_version, '?')",
+        "variant": "coalesce(pilot_variant, '?')",
+        "agent": "coalesce(owner_agent, '?')",
+        "callee": "callee",
+    }
+)
 # What is measured of a call, and the column of `latencies`.
 MEASURES = MappingProxyType(
     {
@@ -24,6 +34,7 @@ MEASURES = MappingProxyType(
     }
 )
 MIN_DRIFT_DAYS = 7
+_DAY_NS = 86_400 * 10**9
 
 
 def by_key(
@@ -45,19 +56,19 @@ def by_key(
         raise ValueError(f"No tail is told by {key!r}. There are: {', '.join(KEYS)}.")
     if measure not in MEASURES:
         raise ValueError(f"No {measure!r} is measured. There are: {', '.join(MEASURES)}.")
-    calls = model.ask("latencies", scope)
     column = MEASURES[measure]
-    calls = calls[calls[column].notna()]
-    grain = ["cohort", "boundary_id"]
-    if key is not None:
-        calls = calls.assign(**{key: _values(calls, key)})
-        grain.append(key)
-    rows = [
-        dict(zip(grain, values, strict=True)) | _figures(some, column)
-        for values, some in calls.groupby(grain, sort=True, observed=True)
-    ]
-    figures = [name for quantile in QUANTILES for name in tails.columns(quantile, stats.NOTHING)]
-    return pd.DataFrame(rows, columns=[*grain, "calls", "units", *figures])
+    by = {**samples.BOUNDARY, **({} if key is None else {key: KEYS[key]})}
+    told = samples.each(
+        model,
+        scope,
+        [column],
+        lambda _, calls: _figures(calls, column),
+        by=by,
+        where=f"{column} IS NOT NULL",
+    )
+    rows = [dict(zip(by, values, strict=True)) | figures for values, figures in told.items()]
+    names = [name for quantile in QUANTILES for name in tails.columns(quantile, stats.NOTHING)]
+    return pd.DataFrame(rows, columns=[*by, "calls", "units", *names])
 
 
 def jitter(model: Model, scope: Scope) -> pd.DataFrame:
@@ -67,59 +78,52 @@ def jitter(model: Model, scope: Scope) -> pd.DataFrame:
     the median, serial_ms that difference; handoff p50 and p95 are of the way alone. drift_ratio is
     what p50 is multiplied by from one day to the next (Theil and Sen), from seven days on.
     """
-    calls = model.ask("latencies", scope).sort_values(["started_at", "call_id"])
-    rows = []
-    for (cohort, boundary), some in calls.groupby(["cohort", "boundary_id"], sort=True):
-        median, high = (_percentile(some, "client_ms", p) for p in (0.5, 0.95))
-        steps = some.assign(step_ms=some["client_ms"].diff().abs()).iloc[1:]
-        # A median of few differences lies between two of them.
-        serial = replace(_percentile(steps, "step_ms", 0.5), value=float(steps["step_ms"].median()))
-        rows.append(
-            {
-                "cohort": cohort,
-                "boundary_id": boundary,
-                "calls": len(some),
-                **tails.columns("p50_ms", median),
-                **_ratio("dispersion_ratio", median, high),
-                "dispersion_ms": high.value - median.value,
-                **tails.columns("serial_ms", serial),
-                **_ratio("serial_ratio", median, serial),
-                **tails.columns("handoff_p50_ms", _percentile(some, "handoff_ms", 0.5)),
-                **tails.columns("handoff_p95_ms", _percentile(some, "handoff_ms", 0.95)),
-                **_drift(some),
-            }
-        )
-    return pd.DataFrame(rows)
+    told = samples.each(
+        model,
+        scope,
+        ["call_id", "start_ns", "client_ms", "handoff_ms"],
+        lambda _, calls: _unevenness(calls.sort_values(["start_ns", "call_id"])),
+    )
+    return pd.DataFrame(
+        [dict(zip(samples.BOUNDARY, key, strict=True)) | figures for key, figures in told.items()]
+    )
 
 
-def _values(calls: pd.DataFrame, key: str) -> pd.Series:
-    column = {"version": "service_version", "variant": "pilot_variant", "agent": "owner_agent"}
-    values: pd.Series
-    if key == "hour":
-        values = calls["started_at"].dt.hour
-    elif key == "weekday":
-        values = calls["started_at"].dt.day_name()
-    else:
-        told = calls[column.get(key, key)]
-        # Who does not say is a value of its own.
-        values = told.astype(object).where(told.notna(), "?")
-    return values
+def _unevenness(calls: pd.DataFrame) -> dict[str, object]:
+    values, handoffs = (_sample(calls, column) for column in ("client_ms", "handoff_ms"))
+    median, high = (stats.percentile(values, p) for p in (0.5, 0.95))
+    steps = calls.assign(step_ms=calls["client_ms"].diff().abs()).iloc[1:]
+    # A median of few differences lies between two of them.
+    serial = replace(
+        stats.percentile(_sample(steps, "step_ms"), 0.5), value=float(steps["step_ms"].median())
+    )
+    return {
+        "calls": len(calls),
+        **tails.columns("p50_ms", median),
+        **_ratio("dispersion_ratio", median, high),
+        "dispersion_ms": high.value - median.value,
+        **tails.columns("serial_ms", serial),
+        **_ratio("serial_ratio", median, serial),
+        **tails.columns("handoff_p50_ms", stats.percentile(handoffs, 0.5)),
+        **tails.columns("handoff_p95_ms", stats.percentile(handoffs, 0.95)),
+        **_drift(calls),
+    }
 
 
-def _figures(some: pd.DataFrame, column: str) -> dict[str, object]:
-    figures: dict[str, object] = {"calls": len(some), "units": some["unit_id"].nunique()}
+def _figures(calls: pd.DataFrame, column: str) -> dict[str, object]:
+    values = _sample(calls, column)
+    figures: dict[str, object] = {"calls": values.n, "units": values.unit_count}
     for name, p in QUANTILES.items():
-        figures |= tails.columns(name, _percentile(some, column, p))
+        figures |= tails.columns(name, stats.percentile(values, p))
     return figures
 
 
-def _percentile(some: pd.DataFrame, column: str, p: float) -> stats.Estimate:
-    values = stats.sample(
-        some[column].to_numpy(np.float64),
-        some["unit_id"].to_numpy(),
-        some["weight"].to_numpy(np.float64),
+def _sample(calls: pd.DataFrame, column: str) -> stats.Sample:
+    return stats.sample(
+        calls[column].to_numpy(np.float64),
+        calls["unit_id"].to_numpy(),
+        calls["weight"].to_numpy(np.float64),
     )
-    return stats.percentile(values, p)
 
 
 def _ratio(name: str, below: stats.Estimate, above: stats.Estimate) -> dict[str, object]:
@@ -132,13 +136,12 @@ def _ratio(name: str, below: stats.Estimate, above: stats.Estimate) -> dict[str,
     }
 
 
-def _drift(some: pd.DataFrame) -> dict[str, object]:
-    daily = some.groupby("day")["client_ms"].median()
+def _drift(calls: pd.DataFrame) -> dict[str, object]:
+    daily = calls.groupby(calls["start_ns"] // _DAY_NS)["client_ms"].median()
     daily = daily[daily > 0]
     slope = lower = upper = np.nan
     if len(daily) >= MIN_DRIFT_DAYS:
-        at = pd.to_datetime(pd.Series(daily.index)).to_numpy().astype("datetime64[D]")
-        told = theilslopes(np.log(daily.to_numpy()), at.astype(np.int64), alpha=stats.LEVEL)
+        told = theilslopes(np.log(daily.to_numpy()), daily.index.to_numpy(), alpha=stats.LEVEL)
         slope, lower, upper = (float(np.exp(told[place])) for place in (0, 2, 3))
     return {
         "drift_ratio": slope,

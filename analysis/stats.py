@@ -102,9 +102,13 @@ class Sample:
 
 
 def codes(units: ArrayLike) -> Ints:
-    """Return units of any type as dense integers from 0."""
+    """Return units of any type as dense integers from 0, in the order of their names."""
     names = units if isinstance(units, pd.Series) else np.asarray(units)
-    return np.asarray(pd.factorize(names)[0], dtype=np.intp)
+    if isinstance(names, np.ndarray) and names.dtype == np.intp and len(names):
+        least, most = names.min(), names.max()
+        if least == 0 and most < len(names) and np.bincount(names).all():
+            return names
+    return np.asarray(pd.factorize(names, sort=True)[0], dtype=np.intp)
 
 
 def sample(values: ArrayLike, units: ArrayLike, weights: ArrayLike | None = None) -> Sample:
@@ -128,7 +132,9 @@ def sample(values: ArrayLike, units: ArrayLike, weights: ArrayLike | None = None
     # Only differences between weights matter: their mean is made 1, so that ranks count calls.
     if len(w):
         w = np.ones(len(w)) if w.min() == w.max() else w * (len(w) / w.sum())
-    order = np.argsort(x, kind="stable")
+    # Between equal values only their weights can tell.
+    is_even = len(w) == 0 or w.min() == w.max()
+    order = np.argsort(x, kind="quicksort" if is_even else "stable")
     unit_codes = codes(unit)[order]
     w = w[order]
     return Sample(x[order], unit_codes, w, np.cumsum(w), _sums(unit_codes, w))

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis import stats
+from analysis import samples, stats
 from analysis.engine import Model
 from analysis.scope import Scope
 
@@ -17,27 +17,21 @@ def by_boundary(model: Model, scope: Scope) -> pd.DataFrame:
     conversation, else the trace.
     """
     facts = model.ask("boundaries", scope)
-    samples = model.ask("latencies", scope)
-    groups = samples.groupby(["cohort", "boundary_id"], sort=False, observed=True).indices
-    rows = []
-    for key in zip(facts["cohort"], facts["boundary_id"], strict=True):
-        calls = samples.iloc[groups[key]]
-        handoff = calls["handoff_ms"].astype("float64").quantile(0.95, interpolation="higher")
-        rows.append(
-            {
-                **_figures(calls, "client_ms", "is_error", "error_ratio"),
-                "handoff_p95_ms": handoff,
-            }
-        )
-    figures = pd.DataFrame(rows, columns=[*_columns("error_ratio"), "handoff_p95_ms"])
-    return pd.concat([facts, figures], axis=1)
+    figures = samples.each(
+        model,
+        scope,
+        ["client_ms", "is_error"],
+        lambda _, calls: _figures(calls, "client_ms", "is_error", "error_ratio"),
+    )
+    rows = [figures[key] for key in zip(facts["cohort"], facts["boundary_id"], strict=True)]
+    return pd.concat([facts, pd.DataFrame(rows, columns=_columns("error_ratio", "units"))], axis=1)
 
 
 def end_to_end(model: Model, scope: Scope) -> pd.DataFrame:
     """Return requests, failures and percentiles of user requests, one row a cohort."""
-    samples = model.ask("request_latencies", scope)
+    asked = model.ask("request_latencies", scope)
     rows = []
-    for cohort, requests in samples.groupby("cohort", sort=True, observed=True):
+    for cohort, requests in asked.groupby("cohort", sort=True, observed=True):
         rows.append(
             {
                 "cohort": cohort,
@@ -64,15 +58,17 @@ def columns(name: str, estimate: stats.Estimate) -> dict[str, object]:
     }
 
 
-def _columns(share: str) -> list[str]:
-    return [name for figure in (share, *QUANTILES) for name in columns(figure, stats.NOTHING)]
+def _columns(share: str, *others: str) -> list[str]:
+    figures = [name for figure in (share, *QUANTILES) for name in columns(figure, stats.NOTHING)]
+    return [*others, *figures]
 
 
 def _figures(frame: pd.DataFrame, value: str, failed: str, share: str) -> dict[str, object]:
     units = stats.codes(frame["unit_id"])
     weights = frame["weight"].to_numpy(dtype=np.float64)
     values = stats.sample(frame[value].to_numpy(dtype=np.float64), units, weights)
-    figures = columns(share, stats.proportion(frame[failed], units, weights))
+    share_failed = stats.proportion(frame[failed], units, weights)
+    figures: dict[str, object] = {"units": share_failed.units, **columns(share, share_failed)}
     for name, p in QUANTILES.items():
         figures |= columns(name, stats.percentile(values, p))
     return figures

@@ -10,6 +10,7 @@ import pytest
 
 from analysis import catalog, engine, loading
 from analysis.scope import Scope
+from ingest.errors import OrchriskError
 
 DRAWING = """
 agent a 0..100 conversation_id=c
@@ -143,6 +144,18 @@ def test_a_question_that_takes_too_long_is_stopped(build, drawn, monkeypatch):
 
     with pytest.raises(engine.TooSlow, match="latencies: no answer within"):
         model.ask("latencies", timeout_s=0.2)
+
+
+def test_a_question_that_needs_too_much_memory_is_refused(build, drawn, monkeypatch):
+    endless = "SELECT list(a.range ORDER BY hash(a.range)) FROM range(200000000) AS a"
+    monkeypatch.setattr(engine, "MEMORY_MB", 64)
+    model = build(drawn(DRAWING))
+    monkeypatch.setattr(engine.Model, "sql", lambda *_: endless)
+
+    with pytest.raises(engine.TooLarge, match="latencies: needs more memory"):
+        model.ask("latencies")
+    with pytest.raises(OrchriskError):
+        model.ask("latencies")
 
 
 def test_a_metric_without_a_card_is_refused(tmp_path):

@@ -12,9 +12,8 @@ SELECT
     any_value(kind)                                  AS kind,  -- model, tool, mcp, agent, service, database ...
     any_value(callee)                                AS callee,
     count(*)                                         AS calls,          -- handoffs seen
-    count(DISTINCT trace_id)                         AS traces,
-    count(DISTINCT unit_id)                          AS units,          -- conversations, else traces
     count(*) FILTER (is_error)                       AS failed,         -- calls that ended in an error
+    quantile_disc(handoff_ms, 0.95)                  AS handoff_p95_ms,  -- of the way alone, where both sides are seen
     sum(attempts)::BIGINT                            AS attempts,       -- tries inside the calls
     sum(input_tokens)::BIGINT                        AS input_tokens,
     sum(output_tokens)::BIGINT                       AS output_tokens,

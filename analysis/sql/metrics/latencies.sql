@@ -12,6 +12,7 @@ SELECT
     trace_id,
     day,
     started_at,
+    start_ns,
     client_ms,                              -- what the caller waited
     handoff_ms,                             -- caller's wait less the callee's work; null where one side is unseen
     queue_ms,                               -- from sent to taken
@@ -23,4 +24,3 @@ SELECT
     is_error,
     weight                                  -- calls this one stands for, where traces were sampled
 FROM calls
-ORDER BY call_id

@@ -18,4 +18,3 @@ SELECT
     turn_index,
     weight                                  -- requests this one stands for, where traces were sampled
 FROM requests
-ORDER BY request_id
