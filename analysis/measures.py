@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from analysis import access, catalog, creep, faults, moments, patterns, spreads, state, tails
+from analysis import access, catalog, creep, faults, loops, moments, patterns, spreads, state, tails
 from analysis.engine import Model
 from analysis.scope import Scope
 
@@ -40,6 +40,9 @@ COMPUTED: Mapping[str, Measure] = MappingProxyType(
         ),
         "access_creep": Measure(
             "What did an agent begin to touch, and how sure is that?", creep.changes
+        ),
+        "loops": Measure(
+            "How often do agents go round in circles or never end, and at what cost?", loops.found
         ),
         "state_by_turn": Measure("How much state is lost at each turn?", state.by_turn),
     }

@@ -1,0 +1,73 @@
+-- How many turns did every agent, and every service, work in?
+--
+-- unit: turns
+-- better: neither
+-- grain: cohort, who, home_no
+
+WITH
+
+-- the trace that what a trace made surely is a part of
+homes AS (
+    SELECT
+        trace_no,
+        min(joined_trace_no)  AS home_no
+    FROM joins
+    GROUP BY trace_no
+    HAVING min(joined_trace_no) = max(joined_trace_no)
+),
+
+made AS (
+    SELECT
+        calls.cohort,
+        calls.owner_agent,
+        calls.owner_service,
+        calls.start_ns,
+        calls.trace_no,
+        calls.unit_id,
+        calls.weight,
+        coalesce(homes.home_no, calls.trace_no)  AS home_no
+    FROM calls
+    LEFT JOIN homes
+        ON homes.trace_no = calls.trace_no
+    WHERE calls.kind IN ('model', 'tool', 'mcp', 'agent')
+),
+
+-- A trace with several turns is told apart by time.
+worked AS (
+    SELECT
+        made.*,
+        coalesce(turns.turn_id, made.home_no)  AS turn_no
+    FROM made
+    ASOF LEFT JOIN turns
+        ON turns.trace_no = made.home_no
+        AND turns.start_ns <= made.start_ns
+)
+
+SELECT
+    cohort,
+    who,                            -- agent:name or service:name
+    arg_min(unit_id, (trace_no <> home_no, unit_id))  AS unit_id,  -- conversation, else trace
+    home_no,
+    count(DISTINCT turn_no)  AS turns,  -- one a trace, where no turn is told
+    avg(weight)  AS weight          -- turns each stands for, where traces were sampled
+FROM (
+    SELECT
+        *,
+        'agent:' || owner_agent  AS who
+    FROM worked
+    WHERE owner_agent IS NOT NULL
+    UNION ALL
+    SELECT
+        *,
+        'service:' || owner_service
+    FROM worked
+    WHERE owner_service IS NOT NULL
+)
+GROUP BY
+    cohort,
+    who,
+    home_no
+ORDER BY
+    cohort,
+    who,
+    home_no
