@@ -6,7 +6,19 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from analysis import access, catalog, creep, faults, loops, moments, patterns, spreads, state, tails
+from analysis import (
+    access,
+    catalog,
+    creep,
+    faults,
+    loops,
+    moments,
+    patterns,
+    spreads,
+    state,
+    tails,
+    versions,
+)
 from analysis.engine import Model
 from analysis.scope import Scope
 
@@ -44,6 +56,13 @@ COMPUTED: Mapping[str, Measure] = MappingProxyType(
         "loops": Measure(
             "How often do agents go round in circles or never end, and at what cost?", loops.found
         ),
+        "version_drift": Measure(
+            "When did a model, tool, handoff or version come or go?", versions.drift
+        ),
+        "version_effects": Measure(
+            "Which boundaries changed when an agent or service did?", versions.moved
+        ),
+        "version_mix": Measure("How often do versions that meet each other fail?", versions.pairs),
         "state_by_turn": Measure("How much state is lost at each turn?", state.by_turn),
     }
 )

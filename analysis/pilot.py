@@ -151,7 +151,7 @@ def compare(
         after_name,
         headline,
         pd.DataFrame(rows, columns=_COLUMNS),
-        _boundaries(
+        boundaries(
             facts,
             calls[calls["cohort"] == before_name],
             calls[calls["cohort"] == after_name],
@@ -294,7 +294,7 @@ def _row(moved: Change, label: Verdict, reason: str) -> dict[str, object]:
     }
 
 
-def _boundaries(
+def boundaries(
     facts: pd.DataFrame,
     before: pd.DataFrame,
     after: pd.DataFrame,
@@ -302,7 +302,16 @@ def _boundaries(
     p: float,
     margin: float,
 ) -> pd.DataFrame:
-    """Return every boundary's change, corrected for how many there are."""
+    """Return every boundary's change, corrected for how many there are.
+
+    Args:
+        facts: Boundaries and their names, as the metric `boundaries` tells them.
+        before: Calls before, as `latencies` tells them.
+        after: Calls after.
+        window: How the two sides lie in time.
+        p: The quantile that is compared.
+        margin: The ratio up to which a boundary is no worse.
+    """
     rows = list(_compared(facts, before, after, window, p, margin))
     frame = pd.DataFrame(rows, columns=_BOUNDARY_COLUMNS)
     frame["q_value"] = stats.false_discovery(frame["q_value"].tolist())
