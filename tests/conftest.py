@@ -4,9 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ingest import load
 from sample_data import simulate
+
+# A pause of the machine refutes no claim.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
 
 # Small enough for seconds, large enough for every planted fault and a p95 in each month.
 SAMPLE_REQUESTS = 900

@@ -52,7 +52,7 @@ SELECT
     cohort,
     boundary_id,
     NULL::VARCHAR                                                  AS other_boundary_id,
-    (md5_number_lower(unit_id) % 100)::INTEGER                     AS bucket,    -- hash of the unit, for the bootstrap
+    (hash(unit_id) % 100)::INTEGER                     AS bucket,    -- hash of the unit, for the bootstrap
     count(*)                                                       AS found,     -- requests that did so, five calls or more
     count(*)                                                       AS requests,
     count(DISTINCT unit_id)                                        AS units,

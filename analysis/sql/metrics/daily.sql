@@ -12,7 +12,7 @@ SELECT
     count(*) FILTER (is_error)             AS failed,
     quantile_disc(client_ms, 0.5)          AS p50_ms,
     quantile_disc(client_ms, 0.95)         AS p95_ms,
-    count(DISTINCT unit_id)                AS units      -- conversations, else traces
+    count(DISTINCT hash(unit_id))          AS units      -- conversations, else traces
 FROM calls
 GROUP BY
     cohort,

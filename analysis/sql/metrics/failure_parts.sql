@@ -9,7 +9,7 @@ WITH
 known AS (
     SELECT
         *,
-        (md5_number_lower(unit_id) % 100)::INTEGER  AS bucket
+        (hash(unit_id) % 100)::INTEGER  AS bucket
     FROM requests
 ),
 

@@ -6,28 +6,34 @@
 
 WITH
 
+-- who ever makes a call before the last one ended; numbers only, since all calls are sorted
+spreading AS (
+    SELECT DISTINCT caller_id
+    FROM (
+        SELECT caller_id
+        FROM calls
+        WHERE caller_id IS NOT NULL
+        QUALIFY start_ns < lag(end_ns) OVER (PARTITION BY caller_id ORDER BY start_ns, call_id)
+    )
+),
+
 ordered AS (
     SELECT
-        calls.cohort,
-        calls.trace_id,
-        calls.call_id,
-        calls.caller_id,
-        calls.boundary_id,
-        calls.start_ns,
-        calls.end_ns,
-        nodes.root_id,
+        call_id,
+        caller_id,
+        start_ns,
+        end_ns,
         coalesce(
-            max(calls.end_ns) OVER (
-                PARTITION BY calls.caller_id
-                ORDER BY calls.start_ns, calls.call_id
+            max(end_ns) OVER (
+                PARTITION BY caller_id
+                ORDER BY start_ns, call_id
                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-            ) <= calls.start_ns,
+            ) <= start_ns,
             true
         )  AS is_first
     FROM calls
-    INNER JOIN nodes
-        ON nodes.node_id = calls.call_id
-    WHERE calls.caller_id IS NOT NULL
+    SEMI JOIN spreading
+        ON spreading.caller_id = calls.caller_id
 ),
 
 islands AS (
@@ -39,13 +45,9 @@ islands AS (
 
 fans AS (
     SELECT
-        any_value(cohort)                          AS cohort,
-        any_value(trace_id)                        AS trace_id,
-        any_value(root_id)                         AS root_id,
-        count(*)                                   AS width,
-        arg_max(call_id, (end_ns, call_id))        AS last_id,
-        arg_max(boundary_id, (end_ns, call_id))    AS boundary_id,
-        max(end_ns, 2)[2]                          AS second_end_ns
+        count(*)                             AS width,
+        arg_max(call_id, (end_ns, call_id))  AS last_id,
+        max(end_ns, 2)[2]                    AS second_end_ns
     FROM islands
     GROUP BY
         caller_id,
@@ -54,31 +56,35 @@ fans AS (
 )
 
 SELECT
-    fans.cohort,
-    fans.boundary_id,                                                              -- the call that ended last
+    calls.cohort,
+    calls.boundary_id,                                                             -- the call that ended last
     NULL::VARCHAR                                               AS other_boundary_id,
-    (md5_number_lower(requests.unit_id) % 100)::INTEGER         AS bucket,         -- hash of the unit, for the bootstrap
+    (hash(requests.unit_id) % 100)::INTEGER                     AS bucket,         -- hash of the unit, for the bootstrap
     count(*)                                                    AS found,          -- fans whose last it was
     count(DISTINCT requests.request_id)                         AS requests,
-    count(DISTINCT requests.unit_id)                            AS units,
+    count(DISTINCT hash(requests.unit_id))                      AS units,
     sum(fans.width)::BIGINT                                     AS calls,
     max(fans.width)                                             AS most,           -- calls of one fan
     coalesce(sum(requests.weight * greatest(
         0, critical_path.until_ns - greatest(critical_path.from_ns, fans.second_end_ns)
     )), 0) / 1e6                                                AS cost_ms,        -- on the path, when it alone still ran
-    arg_max(fans.trace_id, (
-        critical_path.until_ns - greatest(critical_path.from_ns, fans.second_end_ns), fans.trace_id
+    arg_max(calls.trace_id, (
+        critical_path.until_ns - greatest(critical_path.from_ns, fans.second_end_ns), calls.trace_id
     ))                                                          AS example_trace_id
 FROM fans
+INNER JOIN calls
+    ON calls.call_id = fans.last_id
+INNER JOIN nodes
+    ON nodes.node_id = fans.last_id
 INNER JOIN requests
-    ON requests.request_id = fans.root_id
+    ON requests.request_id = nodes.root_id
 LEFT JOIN critical_path
     ON critical_path.node_id = fans.last_id
 GROUP BY
-    fans.cohort,
-    fans.boundary_id,
+    calls.cohort,
+    calls.boundary_id,
     bucket
 ORDER BY
-    fans.cohort,
-    fans.boundary_id,
+    calls.cohort,
+    calls.boundary_id,
     bucket

@@ -9,7 +9,7 @@ SELECT
     failures.boundary_id,                                              -- null: a failure of no handoff
     failures.error_class,
     failures.outcome,                                                  -- how it was made good, or not
-    (md5_number_lower(requests.unit_id) % 100)::INTEGER  AS bucket,    -- hash of the unit, for the bootstrap
+    (hash(requests.unit_id) % 100)::INTEGER  AS bucket,    -- hash of the unit, for the bootstrap
     count(*)                                             AS failures,
     count(DISTINCT requests.request_id)                  AS requests,
     count(DISTINCT requests.unit_id)                     AS units,

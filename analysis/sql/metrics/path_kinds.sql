@@ -6,6 +6,16 @@
 
 WITH
 
+known AS MATERIALIZED (
+    SELECT
+        request_id,
+        cohort,
+        hash(unit_id)                   AS unit_no,
+        (hash(unit_id) % 100)::INTEGER  AS bucket,
+        weight
+    FROM requests
+),
+
 spent AS (
     SELECT
         request_id,
@@ -21,18 +31,18 @@ SELECT
     requests.cohort,
     spent.kind,                                                            -- none: the entry's own work
     spent.kind = 'model'                                    AS is_model,
-    (md5_number_lower(requests.unit_id) % 100)::INTEGER     AS bucket,     -- hash of the unit, for the bootstrap
+    requests.bucket,                                                       -- hash of the unit, for the bootstrap
     count(*)                                                AS requests,
-    count(DISTINCT requests.unit_id)                        AS units,
+    count(DISTINCT requests.unit_no)                        AS units,
     sum(requests.weight * spent.self_ns) / 1e6              AS self_ms     -- these add up to the requests' durations
 FROM spent
-INNER JOIN requests
+INNER JOIN known AS requests
     ON requests.request_id = spent.request_id
 GROUP BY
     requests.cohort,
     spent.kind,
-    bucket
+    requests.bucket
 ORDER BY
     requests.cohort,
     spent.kind,
-    bucket
+    requests.bucket

@@ -55,7 +55,7 @@ waited AS (
 known AS (
     SELECT
         *,
-        (md5_number_lower(unit_id) % 100)::INTEGER  AS bucket
+        (hash(unit_id) % 100)::INTEGER  AS bucket
     FROM requests
 ),
 

@@ -39,7 +39,7 @@ SELECT
     cohort,
     boundary_id,
     NULL::VARCHAR                                                      AS other_boundary_id,
-    (md5_number_lower(unit_id) % 100)::INTEGER                         AS bucket,   -- hash of the unit, for the bootstrap
+    (hash(unit_id) % 100)::INTEGER                         AS bucket,   -- hash of the unit, for the bootstrap
     count(*)                                                           AS found,    -- callers that did so
     count(DISTINCT request_id)                                         AS requests,
     count(DISTINCT unit_id)                                            AS units,

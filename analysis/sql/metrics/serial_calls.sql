@@ -58,7 +58,7 @@ SELECT
     pairs.cohort,
     pairs.one_id                                                          AS boundary_id,
     pairs.two_id                                                          AS other_boundary_id,
-    (md5_number_lower(requests.unit_id) % 100)::INTEGER                   AS bucket,       -- hash of the unit
+    (hash(requests.unit_id) % 100)::INTEGER                   AS bucket,       -- hash of the unit
     count(*)                                                              AS found,        -- times one followed the other
     count(DISTINCT requests.request_id)                                   AS requests,
     count(DISTINCT requests.unit_id)                                      AS units,

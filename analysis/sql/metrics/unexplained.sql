@@ -29,17 +29,30 @@ known AS MATERIALIZED (
         trace_id,
         unit_id,
         weight,
-        (md5_number_lower(unit_id) % 100)::INTEGER  AS bucket
+        (hash(unit_id) % 100)::INTEGER  AS bucket
     FROM requests
 ),
 
 -- who has no child at all works, and leaves nothing unexplained
+parents AS (
+    SELECT nodes.parent_id
+    FROM critical_path
+    INNER JOIN nodes
+        ON nodes.parent_id = critical_path.node_id
+    GROUP BY nodes.parent_id
+),
+
 callers AS (
     SELECT
-        critical_path.*
+        critical_path.request_id,
+        critical_path.node_id,
+        critical_path.call_id,
+        critical_path.boundary_id,
+        critical_path.from_ns,
+        critical_path.until_ns
     FROM critical_path
-    SEMI JOIN nodes
-        ON nodes.parent_id = critical_path.node_id
+    SEMI JOIN parents
+        ON parents.parent_id = critical_path.node_id
 ),
 
 pieces AS (
