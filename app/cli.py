@@ -39,6 +39,10 @@ def _measure_answers() -> ModuleType:
     return importlib.import_module("app.measure_answers")
 
 
+def _selftest() -> ModuleType:
+    return importlib.import_module("app.selftest")
+
+
 def _say(text: str) -> None:
     click.echo(text, err=True)
 
@@ -433,3 +437,26 @@ def demo(*, folder: Path, requests: int | None, port: int, is_served: bool) -> N
     lake, contracts = _answers().demo(folder, requests=requests, say=_say, show=partial(click.echo))
     if is_served:
         sys.exit(_serve(lake, contracts, address="127.0.0.1", port=port))
+
+
+@main.command(context_settings=CONTEXT)
+@click.option(
+    "--requests",
+    type=click.IntRange(min=300),
+    default=900,
+    show_default=True,
+    help="User requests a month.",
+)
+@json_option
+def selftest(*, requests: int, as_json: bool) -> None:
+    """Find planted faults in a made-up system, and say what was missed and what was false.
+
+    Exits 0 when all is found and nothing false, 1 when not, 2 when a fault did not occur.
+
+    \b
+    Example:
+      orchrisk selftest
+    """
+    answer = _selftest().selftest(requests=requests, say=_say)
+    _print(answer, as_json=as_json)
+    sys.exit(answer.exit_code)
