@@ -40,7 +40,7 @@ def each(
     Args:
         model: The lake's model.
         scope: What is asked of it.
-        columns: Names of numeric columns of the metric.
+        columns: Names of columns of the metric that are numbers or times.
         answer: Asked of the key and the rows of each group; several may be asked at a time.
         metric: A metric whose rows are single calls or requests.
         by: What a group has in common, name by expression over the metric's columns.

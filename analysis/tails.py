@@ -29,22 +29,29 @@ def by_boundary(model: Model, scope: Scope) -> pd.DataFrame:
 
 def end_to_end(model: Model, scope: Scope) -> pd.DataFrame:
     """Return requests, failures and percentiles of user requests, one row a cohort."""
-    asked = model.ask("request_latencies", scope)
-    rows = []
-    for cohort, requests in asked.groupby("cohort", sort=True, observed=True):
-        rows.append(
-            {
-                "cohort": cohort,
-                "requests": len(requests),
-                "units": requests["unit_id"].nunique(),
-                "failed": int(requests["is_failed"].sum()),
-                **_figures(requests, "duration_ms", "is_failed", "failed_ratio"),
-                "first_at": requests["started_at"].min(),
-                "last_at": requests["started_at"].max(),
-            }
-        )
+    told = samples.each(
+        model,
+        scope,
+        ["duration_ms", "is_failed", "started_at"],
+        _of_requests,
+        metric="request_latencies",
+        by={"cohort": "cohort"},
+    )
     first = ["cohort", "requests", "units", "failed"]
-    return pd.DataFrame(rows, columns=[*first, *_columns("failed_ratio"), "first_at", "last_at"])
+    return pd.DataFrame(
+        list(told.values()), columns=[*first, *_columns("failed_ratio"), "first_at", "last_at"]
+    )
+
+
+def _of_requests(key: samples.Key, requests: pd.DataFrame) -> dict[str, object]:
+    return {
+        "cohort": key[0],
+        "requests": len(requests),
+        "failed": int(requests["is_failed"].sum()),
+        **_figures(requests, "duration_ms", "is_failed", "failed_ratio"),
+        "first_at": requests["started_at"].min(),
+        "last_at": requests["started_at"].max(),
+    }
 
 
 def columns(name: str, estimate: stats.Estimate) -> dict[str, object]:
