@@ -80,7 +80,9 @@ def test_injected_faults_of_a_system_of_services_are_ranked(trainticket):
     ]
     cpu = table[table["fault"] == "cpu_contention"]
     near = cpu[cpu["baseline"] == "minutes before"]["rank"]
-    assert (sum(near == 1), sum(near <= 3), len(near)) == (3, 4, 4)
+    # One of them is so slight that the bootstrap's buckets decide whether it comes first.
+    assert sum(near == 1) in (3, 4)
+    assert (sum(near <= 3), len(near)) == (4, 4)
     # The fault-free window is five hours older, and other services have grown slower since.
     assert sum(cpu[cpu["baseline"] == "fault-free window"]["rank"] <= 3) == 2
 
