@@ -9,6 +9,7 @@ import pandas as pd
 from analysis import (
     access,
     catalog,
+    coverage,
     creep,
     faults,
     loops,
@@ -63,6 +64,9 @@ COMPUTED: Mapping[str, Measure] = MappingProxyType(
             "Which boundaries changed when an agent or service did?", versions.moved
         ),
         "version_mix": Measure("How often do versions that meet each other fail?", versions.pairs),
+        "blind_spots": Measure(
+            "What was not seen, what does that blind, and what mends it?", coverage.blind_spots
+        ),
         "state_by_turn": Measure("How much state is lost at each turn?", state.by_turn),
     }
 )
@@ -79,5 +83,11 @@ def question(name: str) -> str:
 
 
 def ask(model: Model, name: str, scope: Scope) -> pd.DataFrame:
-    """Return the answer to a question by its name; raises catalog.CardError where there is none."""
-    return COMPUTED[name].answer(model, scope) if name in COMPUTED else model.ask(name, scope)
+    """Return the answer to a question by its name, with the grades that its blind spots leave.
+
+    Raises:
+        catalog.CardError: There is no such question.
+    """
+    if name not in COMPUTED:
+        return model.ask(name, scope)
+    return coverage.lowered(name, COMPUTED[name].answer(model, scope), model, scope)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import access, compliance, gates, pilot, risk, stats, tails
+from analysis import access, compliance, gates, measures, pilot, risk, stats
 from analysis.contracts import Contracts, sides
 from analysis.engine import Model
 from analysis.scope import Scope
@@ -29,8 +29,8 @@ def collect(model: Model, contracts: Contracts | None, scope: Scope) -> dict[str
         "cohorts": sides(model.cohorts(), contracts),
         "readiness": risk.readiness(model, contracts, scope, comparison=comparison),
         "comparison": _told(comparison),
-        "end_to_end": tails.end_to_end(model, scope),
-        "boundaries": tails.by_boundary(model, scope),
+        "end_to_end": measures.ask(model, "tails_end_to_end", scope),
+        "boundaries": measures.ask(model, "tails", scope),
         "compliance": {
             "boundaries": compliance.by_boundary(model, contracts, scope),
             "requests": compliance.by_request(model, contracts, scope),

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pandas as pd
 
-from analysis import access, compliance, contracts, engine, pilot, risk, summary, tails, words
+from analysis import access, compliance, contracts, engine, measures, pilot, risk, summary, words
 from analysis.contracts import Contracts
 from analysis.engine import Model
 from analysis.scope import Scope
@@ -74,8 +74,8 @@ def profile(lake: Path, contracts_file: Path | None, scope: Scope) -> Answer:
     """Return every boundary's figures, where errors start and which data is touched."""
     model, promised = _open(lake, contracts_file)
     frames = {
-        "requests": tails.end_to_end(model, scope),
-        "boundaries": tails.by_boundary(model, scope),
+        "requests": measures.ask(model, "tails_end_to_end", scope),
+        "boundaries": measures.ask(model, "tails", scope),
         "origins": model.ask("error_origins", scope),
         "chains": model.ask("error_chains", scope),
         "access": access.footprint(model, promised, scope),

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
-from analysis import access, compliance, engine, pilot, risk, tails
+from analysis import access, compliance, engine, measures, pilot, risk
 from analysis import contracts as contract_files
 from analysis.contracts import Cohorts, Contracts
 from analysis.engine import Model
@@ -160,8 +160,8 @@ def _contracts(path: str, digest: str) -> Contracts:  # noqa: ARG001 - the diges
 _Sides = tuple[str | None, str | None]
 _Answer = Callable[[Model, Contracts | None, Scope], Any]
 _ANSWERS: dict[str, _Answer] = {
-    "boundaries": lambda model, _, scope: tails.by_boundary(model, scope),
-    "requests": lambda model, _, scope: tails.end_to_end(model, scope),
+    "boundaries": lambda model, _, scope: measures.ask(model, "tails", scope),
+    "requests": lambda model, _, scope: measures.ask(model, "tails_end_to_end", scope),
     "callees": compliance.callees,
     "budgets": compliance.by_boundary,
     "promises": compliance.by_request,

@@ -1,0 +1,274 @@
+"""What was not seen, how to mend it, and how far it lowers the grade of what rests on it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+
+from analysis import stats, tails
+from analysis.engine import Model
+from analysis.means import mean
+from analysis.scope import Scope
+from analysis.stats import Grade
+
+# A share may be off by what is unseen, and a p95 lies anywhere once a twentieth is.
+INDICATIVE_ABOVE = 0.05
+# With a fifth unseen even a median moves from p50 to anywhere between p38 and p62.
+INSUFFICIENT_ABOVE = 0.20
+# Where surely more than half of the requests failed, a sampler that keeps failures is likelier
+# than a system that anybody pilots.
+SUSPECT_FAILED_RATIO = 0.5
+SUSPECT_TRACES = 30
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A kind of blind spot: what cannot be said because of it, and what to change."""
+
+    blinds: str
+    fix: str
+
+
+SPOTS: Mapping[str, Spot] = MappingProxyType(
+    {
+        "unexplained": Spot(
+            "what a caller did while nothing below it ran",
+            "Instrument what the caller does itself: prompts, parsing, queues, libraries it calls.",
+        ),
+        "far_side": Spot(
+            "handoff time, and what the callee did",
+            "Instrument the callee's server and let it read `traceparent`.",
+        ),
+        "near_side": Spot(
+            "what the caller waited, and its tries",
+            "Instrument the caller's HTTP or RPC client.",
+        ),
+        "broken_context": Spot(
+            "who called, end-to-end time and error chains",
+            "Hand `traceparent` on: the same propagators (`OTEL_PROPAGATORS`) on both sides.",
+        ),
+        "missing_upstream": Spot(
+            "the caller's side, and what the request was for",
+            "Export the caller's spans to the same place, or ingest its dump, too.",
+        ),
+        "missing_span": Spot(
+            "callers and errors between the hole and the top",
+            "Raise `OTEL_BSP_MAX_QUEUE_SIZE`, flush at shutdown, and sample by trace, not by span.",
+        ),
+        "unfinished": Spot(
+            "how what was given up would have ended",
+            "End spans in `finally`, with a status, also when they are cancelled.",
+        ),
+        "no_conversation": Spot(
+            "turns, and whether state was kept",
+            "Set `gen_ai.conversation.id` (or `session.id`) on the request's first span.",
+        ),
+        "no_user": Spot(
+            "which requests are one person's where no conversation is told",
+            "Set `user.id` on the request's first span; it is hashed when it is read.",
+        ),
+        "no_agent_version": Spot(
+            "which version of an agent began what",
+            "Set `service.version` in `OTEL_RESOURCE_ATTRIBUTES` of the agent's process.",
+        ),
+        "no_service_name": Spot("who owns the work", "Set `OTEL_SERVICE_NAME`."),
+        "unnamed_resource": Spot(
+            "which data or callee was touched",
+            "Let the client's instrumentation name its target: table, queue, route or host.",
+        ),
+        "unread": Spot(
+            "what these spans do; they are looked through",
+            "Name what they do: `gen_ai.operation.name`, or `orch.node.type`.",
+        ),
+        "dropped_attributes": Spot(
+            "any key of these spans: types, tokens, errors",
+            "Raise `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`.",
+        ),
+        "sampled": Spot(
+            "what is rare; every trace counts by its sampling weight",
+            "Keep more traces while a pilot is judged.",
+        ),
+        "sampling_untold": Spot(
+            "whether traces were left out, and which: each counts once",
+            "Let the sampler write its threshold (`ot=th:` in tracestate), or keep all traces.",
+        ),
+        "outcome_sampling": Spot(
+            "rates of failure, tails, and all that depends on how a request ended",
+            "Keep a random share of all traces beside the failed and slow ones, and tell it.",
+        ),
+    }
+)
+
+# Which figures rest on what; the first word of a column is enough. Figures of a boundary rest on
+# its own calls, all others on the cohort.
+_EVERY = ""
+DEPENDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "tails": MappingProxyType({_EVERY: ("outcome_sampling",)}),
+        "tails_end_to_end": MappingProxyType({_EVERY: ("outcome_sampling", "broken_context")}),
+        "tails_to_p99_9": MappingProxyType({_EVERY: ("outcome_sampling",)}),
+        "jitter": MappingProxyType(
+            {_EVERY: ("outcome_sampling",), "handoff": ("far_side", "near_side")}
+        ),
+        "patterns": MappingProxyType({_EVERY: ("outcome_sampling", "missing_span")}),
+        "path_shares": MappingProxyType({_EVERY: ("outcome_sampling", "missing_span")}),
+        "failure_reach": MappingProxyType(
+            {_EVERY: ("outcome_sampling", "missing_span", "broken_context", "unfinished")}
+        ),
+        "hidden_failures": MappingProxyType({_EVERY: ("outcome_sampling", "missing_span")}),
+        "tries": MappingProxyType({_EVERY: ("outcome_sampling",)}),
+        "access_use": MappingProxyType({_EVERY: ("unnamed_resource", "missing_span")}),
+        "loops": MappingProxyType({_EVERY: ("outcome_sampling", "missing_span")}),
+        "state_by_turn": MappingProxyType({_EVERY: ("no_conversation", "outcome_sampling")}),
+    }
+)
+
+
+# Told of each boundary by itself: a boundary that has none of it is not blind for others' sake.
+_OF_BOUNDARIES = frozenset({"far_side", "near_side", "unnamed_resource"})
+_OF_SAMPLING = frozenset({"sampled", "sampling_untold", "outcome_sampling"})
+_RESTED_ON = frozenset(
+    spot for rests in DEPENDS.values() for spots in rests.values() for spot in spots
+)
+
+
+def blind_spots(model: Model, scope: Scope) -> pd.DataFrame:
+    """Return what was not seen, one row a cohort, blind spot, and service or boundary.
+
+    found of total are spans, calls, requests, traces or ms, as `counted` says; share has an
+    interval whose unit is the trace (ms: the bootstrap). `caps` is the best grade that is left to
+    figures which rest on it, of the boundary or else the cohort, null where none does. Sampling
+    that nobody tells is a row of its own; that it depends on the outcome is only suspected.
+    """
+    told = _told(model, scope, SPOTS)
+    shares = _shares(told)
+    key = ["cohort", "blind_spot", "service", "boundary_id"]
+    rows = []
+    for values, some in told.groupby(key, sort=True, dropna=False):
+        row = dict(zip(key, (_text(value) for value in values), strict=True))
+        share = _share(some)
+        if row["blind_spot"] == "outcome_sampling" and not _is_suspect(share):
+            continue
+        if share.value > 0:
+            rows.append(row | _row(some, share, row, shares))
+    frame = pd.DataFrame(rows, columns=[*key, *_COLUMNS])
+    names = model.ask("boundaries", _whole(scope)).drop_duplicates("boundary_id")
+    frame["boundary"] = frame["boundary_id"].map(
+        dict(zip(names["boundary_id"], names["boundary"], strict=True))
+    )
+    order = ["cohort", "share", *key[1:]]
+    return frame.sort_values(order, ascending=[True, False, True, True, True], ignore_index=True)
+
+
+def cap(spot: str, share: float) -> Grade:
+    """Return the best grade left to a figure that rests on what was unseen in a share of cases.
+
+    Sampling by outcome leaves none, however few failed: what was left out is not known.
+    """
+    if spot == "outcome_sampling" or share > INSUFFICIENT_ABOVE:
+        return Grade.INSUFFICIENT
+    return Grade.INDICATIVE if share > INDICATIVE_ABOVE else Grade.SOLID
+
+
+def lowered(name: str, frame: pd.DataFrame, model: Model, scope: Scope) -> pd.DataFrame:
+    """Return the answer of a measure with the grades that its blind spots leave; none rises."""
+    rests = DEPENDS.get(name)
+    if rests is None or frame.empty:
+        return frame
+    shares = _shares(_told(model, scope, {spot for some in rests.values() for spot in some}))
+    graded = frame.copy()
+    for column in (each for each in frame.columns if each.endswith("_grade")):
+        spots = [spot for start, some in rests.items() if column.startswith(start) for spot in some]
+        keys = zip(frame["cohort"], frame.get("boundary_id", [None] * len(frame)), strict=True)
+        graded[column] = [
+            str(stats.worse(Grade(grade), *(_cap(shares, spot, *key) for spot in spots)))
+            for grade, key in zip(frame[column], keys, strict=True)
+        ]
+    return graded
+
+
+def _told(model: Model, scope: Scope, spots: Iterable[str]) -> pd.DataFrame:
+    """Return the metrics that tell of these spots; spans are only counted where they are asked."""
+    asked = set(spots)
+    metrics = [
+        *(["sampling"] if asked & _OF_SAMPLING else []),
+        *(["blindness"] if asked - _OF_SAMPLING else []),
+    ]
+    return pd.concat([model.ask(metric, _whole(scope)) for metric in metrics], ignore_index=True)
+
+
+def _whole(scope: Scope) -> Scope:
+    return replace(scope, boundary=None, agent=None)
+
+
+def _shares(told: pd.DataFrame) -> dict[tuple[str, str, str | None], float]:
+    """Return what is unseen by spot, cohort and boundary; None stands for the whole cohort."""
+    found: dict[tuple[str, str, str | None], float] = {}
+    for by in (["blind_spot", "cohort"], ["blind_spot", "cohort", "boundary_id"]):
+        for values, some in told.groupby(by, sort=False):
+            spot, cohort, boundary = (*map(_text, values), None)[:3]
+            if spot is None or cohort is None:
+                continue
+            share = float(some["found"].sum() / max(some["total"].sum(), 1e-9))
+            if spot == "outcome_sampling" and not _is_suspect(_share(some)):
+                continue
+            found[spot, cohort, boundary] = share
+    return found
+
+
+def _cap(
+    shares: Mapping[tuple[str, str, str | None], float],
+    spot: str,
+    cohort: str,
+    boundary: str | None,
+) -> Grade:
+    at = boundary if spot in _OF_BOUNDARIES else None
+    share = shares.get((spot, cohort, at))
+    return Grade.SOLID if share is None else cap(spot, share)
+
+
+def _share(some: pd.DataFrame) -> stats.Estimate:
+    found, total = some["found"].to_numpy(np.float64), some["total"].to_numpy(np.float64)
+    units = int(some["units"].sum())
+    if some["counted"].iloc[0] == "ms":
+        bucket = some["bucket"].to_numpy(np.intp)
+        sums = stats.bucket_sums(found, bucket), stats.bucket_sums(total, bucket)
+        return mean(*sums, units, units)
+    return replace(stats.proportion_of_counts(found, total), units=units)
+
+
+def _is_suspect(failed: stats.Estimate) -> bool:
+    return failed.n >= SUSPECT_TRACES and failed.lower > SUSPECT_FAILED_RATIO
+
+
+def _row(
+    some: pd.DataFrame,
+    share: stats.Estimate,
+    row: Mapping[str, str | None],
+    shares: Mapping[tuple[str, str, str | None], float],
+) -> dict[str, object]:
+    spot = str(row["blind_spot"])
+    left = _cap(shares, spot, str(row["cohort"]), row["boundary_id"])
+    return {
+        "counted": some["counted"].iloc[0],
+        "found": float(some["found"].sum()),
+        "total": float(some["total"].sum()),
+        "traces": int(some["units"].sum()),
+        **tails.columns("share", share),
+        "caps": str(left) if spot in _RESTED_ON else None,
+        "blinds": SPOTS[spot].blinds,
+        "fix": SPOTS[spot].fix,
+        "example_trace_id": some["example_trace_id"].dropna().min(),
+    }
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+_COLUMNS = [
+    *("counted", "found", "total", "traces", *tails.columns("share", stats.NOTHING)),
+    *("caps", "blinds", "fix", "example_trace_id"),
+]
