@@ -214,6 +214,12 @@ agent clerk 0..1000
     [
         ("api.partner.com", True),
         ("93.184.216.34", True),
+        ("api.partner.io", True),
+        ("www.partner.de", True),
+        ("orders.shop", False),
+        ("kagent-tools.kagent", False),
+        ("api.dev", False),
+        ("pg-0.pg.qa", False),
         ("scores", False),
         ("scores.svc", False),
         ("scores.shop.svc.cluster.local", False),
@@ -229,6 +235,18 @@ def test_a_call_to_a_public_host_after_a_sensitive_read_is_told(model, host, is_
     assert list(zip(frame["resource"], frame["traces"], frame["writes"], strict=True)) == (
         [("postgresql.customers", 1, 1)] * is_out
     )
+
+
+def test_what_goes_back_to_where_it_was_read_is_no_egress(model):
+    drawing = """
+agent clerk 0..1000
+  http_client ask 10..20 http_method=GET server_address=api.partner.com http_route=/customers
+  http_client ask 30..40 http_method=POST server_address=api.partner.com http_route=/orders
+  http_client ask 50..60 http_method=POST server_address=api.other.com http_route=/orders
+"""
+    frame = model(drawing).ask("sensitive_egress")
+
+    assert list(frame["host"]) == ["api.other.com"]
 
 
 def test_a_call_before_the_read_by_another_agent_or_to_one_of_us_is_no_egress(model):
@@ -319,3 +337,17 @@ def test_the_planted_creep_of_the_sample_is_told_with_its_first_trace(sample):
     assert set(mine["first_trace_id"]) == {planted.trace_ids[0]}
     # What else is new in the pilot is the cache that it answers from.
     assert set(told["resource"]) - set(mine["resource"]) <= {"redis:1"}
+
+
+@pytest.mark.real
+def test_six_thousand_recorded_requests_are_answered_in_a_moment(tmp_path):
+    """A filter pushed below the windows took minutes here, and not in smaller lakes."""
+    folder = DATA / "traceweaver-hotel"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here")
+    load([folder], tmp_path, cohort="pilot")
+    with engine.connect(tmp_path) as model:
+        frame = model.ask("creep", timeout_s=20)
+
+    assert len(frame) == 5
+    assert set(frame["units"]) == {6000}

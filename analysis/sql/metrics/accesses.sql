@@ -46,7 +46,9 @@ homes AS (
 touched AS (
     SELECT
         accesses.*,
-        coalesce(homes.unit_id, calls.unit_id)  AS unit_id,
+        -- distinct numbers are counted faster than texts
+        hash(coalesce(homes.unit_id, calls.unit_id))  AS unit_no,
+        hash(accesses.trace_id)                       AS trace_hash,
         homes.turn_no,
         calls.weight,
         calls.service_version
@@ -70,7 +72,7 @@ weighed AS (
             agent,
             resource,
             access,
-            unit_id,
+            unit_no,
             avg(weight)  AS weight
         FROM touched
         GROUP BY ALL
@@ -87,8 +89,8 @@ SELECT
     count(DISTINCT touched.call_id)              AS calls,
     count(DISTINCT touched.call_id) FILTER (touched.is_error)  AS failed,
     sum(touched.rows)::BIGINT                    AS rows,      -- rows returned, where the span says it
-    count(DISTINCT touched.trace_id)             AS traces,
-    count(DISTINCT touched.unit_id)              AS units,     -- conversations, else traces
+    count(DISTINCT touched.trace_hash)           AS traces,
+    count(DISTINCT touched.unit_no)              AS units,     -- conversations, else traces
     any_value(weighed.units)                     AS weighed_units,  -- units these stand for, where traces were sampled
     count(DISTINCT touched.turn_no)              AS turns,     -- of conversations; none where no conversation is told
     min(touched.started_at)                      AS first_at,

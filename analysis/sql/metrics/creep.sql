@@ -22,7 +22,7 @@ homes AS (
         AND min(joins.joined_trace_no) = max(joins.joined_trace_no)
 ),
 
-made AS (
+made AS MATERIALIZED (
     SELECT
         calls.call_id,
         calls.cohort,
@@ -158,8 +158,9 @@ firsts AS (
         rank
 ),
 
--- what it did before on the same resource; an unknown access may have been anything, so nothing is higher than it
-climbed AS (
+-- what it did before on the same resource; an unknown access may have been anything, so nothing is higher than it;
+-- materialized, for a filter that is pushed below its windows takes minutes
+climbed AS MATERIALIZED (
     SELECT
         *,
         max(rank) OVER earlier                                       AS rank_before,

@@ -34,7 +34,8 @@ served AS (
     WHERE callee_service IS NOT NULL
 ),
 
--- A public name or address at which nobody is seen to answer; a model, a bucket, a name without a dot may be our own.
+-- A public name or address at which nobody is seen to answer; a model, a bucket may be our own. In a cluster a
+-- service has its namespace behind a dot (orders.shop, api.dev), so the ending must be one that hardly is a namespace.
 sent AS (
     SELECT made.*
     FROM made
@@ -43,11 +44,9 @@ sent AS (
     WHERE made.kind = 'service'
         AND made.observed_side = 'client'
         AND (
-            regexp_full_match(made.called_host, '([a-z0-9_-]+\.)+[a-z][a-z0-9-]+')
-            AND NOT regexp_matches(
-                made.called_host,
-                '\.(local|localhost|localdomain|internal|intranet|private|lan|corp|home|svc|arpa|test|example|invalid|consul)$'
-            )
+            regexp_full_match(made.called_host, '([a-z0-9_-]+\.)+(com|net|org|info|biz|gov|edu)')
+            OR regexp_full_match(made.called_host, '([a-z0-9_-]+\.){2,}(io|ai|app|cloud|co|[a-z]{2})')
+            AND NOT regexp_matches(made.called_host, '\.(qa|ns|db|mq|ml|ci|cd)$')
             OR regexp_full_match(made.called_host, '\d+\.\d+\.\d+\.\d+')
             AND NOT regexp_matches(
                 made.called_host,
@@ -75,6 +74,7 @@ taken AS (
         accesses.is_sensitivity_inferred,
         made.home_no,
         made.owner_service,
+        made.called_host,
         made.end_ns
     FROM accesses
     INNER JOIN made
@@ -109,6 +109,8 @@ followed AS (
         ON taken.home_no = sent.home_no
         AND taken.agent = sent.agent
         AND taken.end_ns <= sent.start_ns
+        -- what goes back to where it came from
+        AND taken.called_host IS DISTINCT FROM sent.called_host
     GROUP BY
         sent.call_id,
         taken.resource
