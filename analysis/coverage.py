@@ -119,6 +119,8 @@ DEPENDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         ),
         "hidden_failures": MappingProxyType({_EVERY: ("outcome_sampling", "missing_span")}),
         "tries": MappingProxyType({_EVERY: ("outcome_sampling",)}),
+        "tool_calls": MappingProxyType({_EVERY: ("outcome_sampling",)}),
+        "conversation_totals": MappingProxyType({_EVERY: ("outcome_sampling", "no_conversation")}),
         "access_use": MappingProxyType({_EVERY: ("unnamed_resource", "missing_span")}),
         "loops": MappingProxyType({_EVERY: ("outcome_sampling", "missing_span")}),
         "state_by_turn": MappingProxyType({_EVERY: ("no_conversation", "outcome_sampling")}),

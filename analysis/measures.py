@@ -18,6 +18,7 @@ from analysis import (
     spreads,
     state,
     tails,
+    usage,
     versions,
 )
 from analysis.engine import Model
@@ -64,6 +65,10 @@ COMPUTED: Mapping[str, Measure] = MappingProxyType(
             "Which boundaries changed when an agent or service did?", versions.moved
         ),
         "version_mix": Measure("How often do versions that meet each other fail?", versions.pairs),
+        "tool_calls": Measure("How often do tools fail, and how slow are they?", usage.tools),
+        "conversation_totals": Measure(
+            "What does a conversation take in calls, tokens and money?", usage.conversations
+        ),
         "blind_spots": Measure(
             "What was not seen, what does that blind, and what mends it?", coverage.blind_spots
         ),
