@@ -222,7 +222,7 @@ def test_a_side_without_a_failure_may_have_had_some():
 def test_intervals_of_the_increase_hold_the_truth():
     rng = np.random.default_rng(4)
     held = []
-    for _ in range(50):
+    for _ in range(30):
         parts = causes.slower(window(rng, requests=120), window(rng, requests=120)).parts
         some = parts[parts["increase_ms_lower"].notna() & (parts["n_after"] > 0)]
         held += list((some["increase_ms_lower"] <= 0) & (some["increase_ms_upper"] >= 0))

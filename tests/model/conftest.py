@@ -1,6 +1,7 @@
 """Traces drawn as indented text become a lake and its model, so that a test reads as a picture."""
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,10 @@ from deltalake import write_deltalake
 from analysis import engine
 from analysis.scope import Scope
 from ingest import schema
+from ingest.load import load
 
+Recorded = tuple[engine.Model, dict[str, list[dict[str, Any]]]]
+DATA = Path(__file__).parents[3] / "shared" / "data"
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 _LINE = re.compile(r"( *)(\S+)\s+(\S+)\s+(-?[\d.]+)\.\.(-?[\d.]+)\s*(!?)\s*(.*)")
@@ -156,6 +160,35 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., en
     yield make
     for each in opened:
         each.close()
+
+
+@pytest.fixture(scope="session")
+def agent_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Recorded]]:
+    """A function from a recorded agent system to its model and its turns' labels by cohort."""
+    made: dict[str, Recorded] = {}
+
+    def record(name: str) -> Recorded:
+        folder = DATA / f"agent-app-{name}"
+        if not folder.is_dir():
+            pytest.skip(f"{folder} is not here")
+        if name not in made:
+            lake, labels = tmp_path_factory.mktemp("recorded") / "lake", {}
+            for cohort, side in {"baseline": "before", "pilot": "after"}.items():
+                load(sorted((folder / side / "otlp").glob("*.jsonl.gz")), lake, cohort=cohort)
+                lines = (folder / side / "labels.jsonl").read_text(encoding="utf-8").splitlines()
+                labels[cohort] = [json.loads(line) for line in lines]
+            made[name] = engine.connect(lake), labels
+        return made[name]
+
+    yield record
+    for opened, _ in made.values():
+        opened.close()
+
+
+@pytest.fixture(params=["pydantic-ai", "langgraph-openinference"])
+def recorded(request: pytest.FixtureRequest, agent_app: Callable[[str], Recorded]) -> Recorded:
+    """Each of the two recorded agent systems: its model and its turns' labels by cohort."""
+    return agent_app(request.param)
 
 
 @pytest.fixture

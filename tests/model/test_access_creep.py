@@ -1,6 +1,5 @@
 """Unseen is as sure as the units make it; what begins late is told, what was rare is not."""
 
-import json
 from datetime import timedelta
 from itertools import combinations
 from pathlib import Path
@@ -285,19 +284,6 @@ agent b 400..500
     assert told.writers == 1
 
 
-@pytest.fixture(scope="module", params=["pydantic-ai", "langgraph-openinference"])
-def recorded(request, tmp_path_factory):
-    folder = DATA / f"agent-app-{request.param}"
-    if not folder.is_dir():
-        pytest.skip(f"{folder} is not here")
-    lake = tmp_path_factory.mktemp("recorded") / "lake"
-    for cohort, side in {"baseline": "before", "pilot": "after"}.items():
-        load(sorted((folder / side / "otlp").glob("*.jsonl.gz")), lake, cohort=cohort)
-    lines = (folder / "after" / "labels.jsonl").read_text(encoding="utf-8").splitlines()
-    with engine.connect(lake) as model:
-        yield model, [json.loads(line) for line in lines]
-
-
 @pytest.mark.real
 def test_of_two_recorded_systems_the_new_card_reads_are_the_only_creep(recorded):
     model, labels = recorded
@@ -318,7 +304,7 @@ def test_of_two_recorded_systems_the_new_card_reads_are_the_only_creep(recorded)
     assert changes == planted
     assert set(told["agent"]) == {"support_agent"}
     assert set(told["service_version"]) == {"2.0.0"}
-    traces = {trace for turn in labels for trace in turn["trace_ids"]}
+    traces = {trace for turn in labels["pilot"] for trace in turn["trace_ids"]}
     assert set(told["first_trace_id"]) <= traces
     assert set(told["cohort"]) == {"pilot"}
 

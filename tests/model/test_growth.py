@@ -92,7 +92,7 @@ def test_a_model_made_in_parts_is_the_model_made_at_once(drawn, lay, tmp_path):
     lake = lay(drawn_rows(drawn, 1, 60), tmp_path / "lake")
 
     whole = built(lake, tmp_path / "whole.duckdb")
-    parts = {load: built(lake, tmp_path / f"{load}.duckdb", a_load=load) for load in (150, 50)}
+    parts = {load: built(lake, tmp_path / f"{load}.duckdb", a_load=load) for load in (200, 90)}
 
     assert len(whole["calls"]) > 100
     assert any("'process'" in row for row in whole["joins"])

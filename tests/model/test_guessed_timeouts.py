@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import engine
 from analysis.scope import Scope
-from ingest.load import load
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 AGENT = "agent root 0..9000\n"
@@ -263,20 +261,14 @@ def test_of_drawn_callees_those_with_a_time_out_are_found_and_no_other(build, dr
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("app", ["pydantic-ai", "langgraph-openinference"])
-def test_a_recorded_time_out_of_250_ms_is_found_and_no_other(app, tmp_path):
-    """The client of the orders service waits 1 s in "before", where too few reach it."""
-    folder = DATA / f"agent-app-{app}"
-    if not folder.is_dir():
-        pytest.skip(f"{folder} is not here")
-    for side in ("before", "after"):
-        load(sorted((folder / side / "otlp").glob("*.jsonl.gz")), tmp_path / "lake", cohort=side)
-    with engine.connect(tmp_path / "lake") as model:
-        found = model.ask("guessed_timeouts")
+def test_a_recorded_time_out_of_250_ms_is_found_and_no_other(recorded):
+    """The client of the orders service waits 1 s in the baseline, where too few reach it."""
+    model, _ = recorded
+    found = model.ask("guessed_timeouts")
     guessed = found.dropna(subset=["guessed_timeout_ms"])
 
     assert guessed[["cohort", "boundary"]].to_numpy().tolist() == [
-        ["after", "tool:get_order → http:127.0.0.1/orders/{id}"]
+        ["pilot", "tool:get_order → http:127.0.0.1/orders/{id}"]
     ]
     assert guessed["guessed_timeout_ms"].item() == pytest.approx(250, rel=0.02)
-    assert (found.loc[found["cohort"] == "before", "traces"] < 5).all()
+    assert (found.loc[found["cohort"] == "baseline", "traces"] < 5).all()

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis import engine, loops
+from analysis import loops
 from analysis.scope import Scope
-from ingest.load import load
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -169,17 +168,11 @@ def test_what_most_turns_do_is_a_habit(model):
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", ["pydantic-ai", "langgraph-openinference"])
-def test_two_recorded_systems_without_a_loop_show_none(name, tmp_path):
-    folder = DATA / f"agent-app-{name}"
-    if not folder.is_dir():
-        pytest.skip(f"{folder} is not here")
-    for cohort, side in {"baseline": "before", "pilot": "after"}.items():
-        load(sorted((folder / side / "otlp").glob("*.jsonl.gz")), tmp_path, cohort=cohort)
-    with engine.connect(tmp_path) as model:
-        frame, turns = model.ask("endless"), model.ask("agent_turns")
+def test_two_recorded_systems_without_a_loop_show_none(recorded):
+    model, _ = recorded
+    frame, turns = model.ask("endless"), model.ask("agent_turns")
     of_turns = turns.loc[turns["who"] == "agent:support_agent", "turns"].sum()
-    print(f"{name}: {len(frame)} false in {of_turns} turns")  # noqa: T201
+    print(f"{len(frame)} false in {of_turns} turns")  # noqa: T201
 
     assert frame.empty
     assert of_turns > 200

@@ -1,33 +1,13 @@
 """Turns, faults and lost context of two recorded agent systems are found as their labels say."""
 
-import json
 from pathlib import Path
 
 import pytest
-
-from analysis import engine
-from ingest.load import load
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 COHORTS = {"baseline": "before", "pilot": "after"}
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture(scope="module", params=["pydantic-ai", "langgraph-openinference"])
-def recorded(request, tmp_path_factory):
-    """A recorded system: its model and, by cohort, the labels of its turns."""
-    folder = DATA / f"agent-app-{request.param}"
-    if not folder.is_dir():
-        pytest.skip(f"{folder} is not here")
-    lake = tmp_path_factory.mktemp("recorded") / "lake"
-    labels = {}
-    for cohort, side in COHORTS.items():
-        load(sorted((folder / side / "otlp").glob("*.jsonl.gz")), lake, cohort=cohort)
-        lines = (folder / side / "labels.jsonl").read_text(encoding="utf-8").splitlines()
-        labels[cohort] = [json.loads(line) for line in lines]
-    with engine.connect(lake) as model:
-        yield model, labels
 
 
 def test_every_turn_is_one_request(recorded, query):

@@ -1,6 +1,5 @@
 """State that was lost is found where the traces show it, and what was kept is not called lost."""
 
-import json
 import re
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import pytest
 from analysis import engine, state
 from analysis.catalog import card
 from analysis.scope import Scope
-from ingest.load import load
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 MINUTE = 60_000
@@ -577,26 +575,19 @@ def test_the_session_store_that_lost_its_state_is_found_trace_by_trace(sample, q
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("system", ["pydantic-ai", "langgraph-openinference"])
-def test_the_recorded_turns_that_lost_their_history_are_found(system, tmp_path, query):
-    folder = DATA / f"agent-app-{system}"
-    if not folder.is_dir():
-        pytest.skip(f"{folder} is not here")
-    planted = set()
-    for cohort, side in {"baseline": "before", "pilot": "after"}.items():
-        load(sorted((folder / side / "otlp").glob("*.jsonl.gz")), tmp_path, cohort=cohort)
-        lines = (folder / side / "labels.jsonl").read_text(encoding="utf-8").splitlines()
-        planted |= {
-            (cohort, label["conversation"], label["turn"] + 1)
-            for label in map(json.loads, lines)
-            if label["fault"] == "state_loss"
-        }
-    with engine.connect(tmp_path) as model:
-        found = query(
-            model,
-            "SELECT cohort, conversation_id, turn_index FROM state_signals "
-            "WHERE is_lost AND strength IN ('certain', 'strong')",
-        )
+def test_the_recorded_turns_that_lost_their_history_are_found(recorded, query):
+    model, labels = recorded
+    planted = {
+        (cohort, label["conversation"], label["turn"] + 1)
+        for cohort, turns in labels.items()
+        for label in turns
+        if label["fault"] == "state_loss"
+    }
+    found = query(
+        model,
+        "SELECT cohort, conversation_id, turn_index FROM state_signals "
+        "WHERE is_lost AND strength IN ('certain', 'strong')",
+    )
 
     assert planted
     assert set(found) == planted
