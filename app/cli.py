@@ -234,6 +234,37 @@ def causes(
     sys.exit(answer.exit_code)
 
 
+@main.command("what-if", context_settings=CONTEXT)
+@click.argument("changed", metavar="BOUNDARY")
+@lake_option
+@click.option("--timeout", "timeout_ms", type=click.FloatRange(0, min_open=True), metavar="MS")
+@click.option("--fallback", "fallback_ms", type=click.FloatRange(0), default=0.0, metavar="MS")
+@click.option("--cached", "cached_ratio", type=click.FloatRange(0, 1), metavar="RATIO")
+@click.option("--hit", "hit_ms", type=click.FloatRange(0), default=0.0, metavar="MS")
+@click.option("--factor", type=click.FloatRange(0), metavar="TIMES")
+@click.option("--parallel", is_flag=True, help="Calls that followed each other begin at once.")
+@scope_options
+@json_option
+def what_if(*, changed: str, lake: Path, scope: Any, as_json: bool, **change: Any) -> None:
+    """Tell what requests would have taken had the calls of one BOUNDARY been otherwise.
+
+    Cut after --timeout ms, with --fallback ms spent then; answered from a cache in --hit ms for a
+    share --cached of them; --factor times as long; or --parallel. Exits 0, or 2 where no request
+    can be replayed.
+
+    \b
+    Example:
+      orchrisk what-if "agent:* -> service:credit-score/*" --lake lake --timeout 300
+    """
+    if change["parallel"] is False and all(
+        change[name] is None for name in ("timeout_ms", "cached_ratio", "factor")
+    ):
+        raise click.UsageError("Say what changes: --timeout, --cached, --factor or --parallel.")
+    answer = _measure_answers().what_if(lake, changed, change, scope)
+    _print(answer, as_json=as_json)
+    sys.exit(answer.exit_code)
+
+
 @main.command(context_settings=CONTEXT)
 @lake_option
 @contracts_option

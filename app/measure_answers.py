@@ -1,12 +1,16 @@
-"""What `orchrisk metric` and `orchrisk causes` answer: the data, the text, the exit code."""
+"""What `orchrisk metric`, `causes` and `what-if` answer: the data, the text, the exit code."""
 
+import difflib
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from analysis import causes, contracts, engine, measures, summary
+from analysis import causes, contracts, engine, measures, replay, summary, words
 from analysis.engine import Model
 from analysis.scope import Scope
 from app.answers import COULD_NOT_TELL, TOP, YES, Answer
@@ -60,6 +64,61 @@ def began(
     is_told = slower.requests_before > 0 and slower.requests_after > 0
     data = summary.plain({"latency": slower, "failures": failing})
     return Answer(data, text, YES if is_told else COULD_NOT_TELL)
+
+
+def what_if(lake: Path, boundary: str, change: Mapping[str, Any], scope: Scope) -> Answer:
+    """Return what requests would have taken had one boundary been otherwise.
+
+    Exit code 2 where no request makes such a call, or none can be replayed.
+
+    Args:
+        lake: The lake's folder.
+        boundary: `caller -> callee`, of which a side may hold `*`, or a boundary's id.
+        change: What happens to each of its calls, as `replay.Change` has it.
+        scope: Which requests.
+    """
+    model = _opened(lake)
+    ident, name = _one(model, boundary, scope)
+    told = replay.what_if(model, scope, ident, replay.Change(**change))
+    data = summary.plain(told) | {"boundary_id": ident, "boundary": name}
+    if not told.replayed:
+        return Answer(data, f"No request with a call {name} can be replayed.", COULD_NOT_TELL)
+    saved = told.saved_ms
+    text = (
+        f"{name}: {words.count(told.changed)} of {words.counted(told.calls, 'call')} changed, in "
+        f"{words.count(told.replayed)} of {words.counted(told.requests, 'request')}.\n\n"
+        f"{_frame(told.figures)}\n\n"
+        f"Saved a request, on average: {_cell(saved.value)} ms "
+        f"({_cell(saved.lower)} to {_cell(saved.upper)}, {saved.grade}).\n"
+        f"Calls that went well and would have been given up: {words.count(told.given_up)}.\n"
+        + (f"Too deep to replay, left as they were: {told.too_deep}.\n" if told.too_deep else "")
+        + told.limits
+    )
+    return Answer(data, text, YES)
+
+
+def _one(model: Model, boundary: str, scope: Scope) -> tuple[str, str]:
+    """Return id and name of the one boundary that is meant."""
+    facts = model.ask("boundaries", replace(scope, boundary=None, agent=None))
+    facts = facts.drop_duplicates("boundary_id")
+    known = dict(zip(facts["boundary_id"], facts["boundary"], strict=True))
+    wanted = boundary.replace(" -> ", " → ")
+    found = {
+        ident: name
+        for ident, name in known.items()
+        if wanted in (ident, name) or fnmatchcase(name, wanted)
+    }
+    if len(found) == 1:
+        return next(iter(found.items()))
+    if found:
+        named = "\n".join(f"  {name}" for name in sorted(found.values())[:TOP])
+        raise LakeError(f"{boundary!r} means {len(found)} boundaries:\n{named}\nHint: name one.")
+    near = difflib.get_close_matches(wanted, known.values(), n=1, cutoff=0.0)
+    raise LakeError(
+        f"No boundary is called {boundary!r}.\nHint: the nearest is {near[0]!r}."
+        if near
+        else f"No boundary is called {boundary!r}: this scope has none."
+    )
 
 
 def _opened(lake: Path) -> Model:

@@ -43,6 +43,26 @@ def test_a_name_that_nobody_knows_is_refused(sample):
     assert "orchrisk metric" in told.stderr
 
 
+def test_what_a_change_would_have_done_is_replayed(sample):
+    told = run("what-if", "* -> model:openai/*", "--lake", sample.lake, "--factor", 0.5, "--json")
+    replayed = json.loads(told.stdout)
+
+    assert told.exit_code == 0
+    assert 0 < replayed["saved_ms"]["lower"] < replayed["saved_ms"]["upper"]
+    assert all(row["after"] < row["before"] for row in replayed["figures"])
+
+
+def test_a_change_of_a_boundary_that_is_not_one_is_refused(sample):
+    nothing = run("what-if", "agent:nobody -> tool:none", "--lake", sample.lake, "--factor", 2)
+    many = run("what-if", "*", "--lake", sample.lake, "--factor", 2)
+    unsaid = run("what-if", "*", "--lake", sample.lake)
+
+    assert {each.exit_code for each in (nothing, many, unsaid)} == {2}
+    assert "the nearest is" in nothing.stderr
+    assert "Hint: name one." in many.stderr
+    assert "Say what changes" in unsaid.stderr
+
+
 @pytest.mark.parametrize("sides", [("--baseline", "baseline", "--pilot", "pilot"), ()])
 def test_what_began_a_change_between_two_cohorts_is_ranked(sample, sides):
     told = run("causes", "--lake", sample.lake, *sides, "--json")
