@@ -16,6 +16,7 @@ from analysis import affected, ancestry, growth, loading, walks
 from ingest.lake import Lake, Snapshot
 
 MEMORY_MB = 3072  # of the engine; what does not fit is spilled beside the unfinished model
+SMALL_SPANS = 20_000
 
 
 def recipe() -> str:
@@ -78,7 +79,7 @@ def write(
     threads: int | None = None,
 ) -> None:
     """Build every relation of the model of a state into `target`, `a_load` spans at a time."""
-    with _opened(target, threads) as connection:
+    with _opened(target, threads or _threads(state)) as connection:
         _attach(connection, target)
         growth.build(connection, state, a_load=a_load)
         connection.execute("CHECKPOINT model")
@@ -129,6 +130,12 @@ def _opened(target: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBP
         connection.execute("SET checkpoint_threshold = '1TB'")
         loading.prepare(connection)
         yield connection
+
+
+def _threads(state: Snapshot) -> int:
+    # A small lake is planned longer than it is read, and more threads only wait for each other.
+    spans = sum(file.rows for file in state.data)
+    return 1 if spans < SMALL_SPANS else os.cpu_count() or 1
 
 
 def _attach(
