@@ -122,6 +122,9 @@ DEPENDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "tool_calls": MappingProxyType({_EVERY: ("outcome_sampling",)}),
         "conversation_totals": MappingProxyType({_EVERY: ("outcome_sampling", "no_conversation")}),
         "access_use": MappingProxyType({_EVERY: ("unnamed_resource", "missing_span")}),
+        "access_creep": MappingProxyType({_EVERY: ("unnamed_resource", "missing_span")}),
+        "version_effects": MappingProxyType({_EVERY: ("outcome_sampling", "no_agent_version")}),
+        "version_mix": MappingProxyType({_EVERY: ("outcome_sampling", "missing_upstream")}),
         "loops": MappingProxyType({_EVERY: ("outcome_sampling", "missing_span")}),
         "state_by_turn": MappingProxyType({_EVERY: ("no_conversation", "outcome_sampling")}),
     }
@@ -183,7 +186,8 @@ def lowered(name: str, frame: pd.DataFrame, model: Model, scope: Scope) -> pd.Da
     graded = frame.copy()
     for column in (each for each in frame.columns if each.endswith("_grade")):
         spots = [spot for start, some in rests.items() if column.startswith(start) for spot in some]
-        keys = zip(frame["cohort"], frame.get("boundary_id", [None] * len(frame)), strict=True)
+        nobody = [None] * len(frame)
+        keys = zip(frame.get("cohort", nobody), frame.get("boundary_id", nobody), strict=True)
         graded[column] = [
             str(stats.worse(Grade(grade), *(_cap(shares, spot, *key) for spot in spots)))
             for grade, key in zip(frame[column], keys, strict=True)
@@ -223,12 +227,13 @@ def _shares(told: pd.DataFrame) -> dict[tuple[str, str, str | None], float]:
 def _cap(
     shares: Mapping[tuple[str, str, str | None], float],
     spot: str,
-    cohort: str,
+    cohort: str | None,
     boundary: str | None,
 ) -> Grade:
     at = boundary if spot in _OF_BOUNDARIES else None
-    share = shares.get((spot, cohort, at))
-    return Grade.SOLID if share is None else cap(spot, share)
+    # What is told across cohorts rests on the blindest of them.
+    found = [share for key, share in shares.items() if key == (spot, cohort or key[1], at)]
+    return cap(spot, max(found)) if found else Grade.SOLID
 
 
 def _share(some: pd.DataFrame) -> stats.Estimate:
