@@ -25,6 +25,7 @@ def reach(model: Model, scope: Scope) -> pd.DataFrame:
         str(cohort): some.groupby("unit_id").size() for cohort, some in requests.groupby("cohort")
     }
     conversations = requests.groupby("cohort")["conversation_id"].nunique()
+    tenants = requests.groupby("cohort")["tenant"].nunique()
     names = _names(model, whole)
     met["boundary_id"] = met["boundary_id"].astype(object).where(met["boundary_id"].notna(), "")
     rows = []
@@ -42,6 +43,8 @@ def reach(model: Model, scope: Scope) -> pd.DataFrame:
                 "visible_requests": int(some["visible_requests"].sum()),
                 "conversations": int(some["conversation_id"].nunique()),
                 "of_conversations": int(conversations.get(cohort, 0)),
+                "tenants": len({name for told in some["tenants"] for name in told}),
+                "of_tenants": int(tenants.get(cohort, 0)),
                 "operations": sorted({name for told in some["operations"] for name in told}),
                 **_told("reached_ratio", stats.proportion_of_counts(hits, of_cohort)),
                 **_told(
@@ -153,6 +156,8 @@ _REACH = [
     "visible_requests",
     "conversations",
     "of_conversations",
+    "tenants",
+    "of_tenants",
     "operations",
     *_told("reached_ratio", stats.NOTHING),
     *_told("escape_ratio", stats.NOTHING),

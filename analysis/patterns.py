@@ -1,7 +1,6 @@
 """Ways of calling that cost time on the critical path, ranked by what they cost a request."""
 
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -11,17 +10,7 @@ from analysis.engine import Model
 from analysis.means import mean
 from analysis.scope import Scope
 
-# What each pattern is, and the metric that finds it.
-PATTERNS = MappingProxyType(
-    {
-        "serial": "serial_calls",
-        "repeated": "repeated_calls",
-        "fan-out": "fan_out",
-        "chatty": "chatty",
-        "unexplained": "unexplained",
-    }
-)
-_KEY = ["cohort", "boundary_id", "other_boundary_id"]
+_KEY = ["cohort", "pattern", "boundary_id", "other_boundary_id"]
 
 
 def ranked(model: Model, scope: Scope) -> pd.DataFrame:
@@ -35,12 +24,7 @@ def ranked(model: Model, scope: Scope) -> pd.DataFrame:
     asked = model.ask("request_counts", scope)
     facts = model.ask("boundaries", scope).drop_duplicates("boundary_id")
     names = facts.set_index("boundary_id")["boundary"]
-    rows = [
-        {"pattern": pattern} | row
-        for pattern, metric in PATTERNS.items()
-        for row in _costs(model.ask(metric, scope), asked)
-    ]
-    frame = pd.DataFrame(rows, columns=_COLUMNS)
+    frame = pd.DataFrame(_costs(model.ask("pattern_costs", scope), asked), columns=_COLUMNS)
     frame["boundary"] = frame["boundary_id"].map(names)
     frame["other_boundary"] = frame["other_boundary_id"].map(names)
     order = ["cohort", "cost_ms", "pattern", "boundary_id", "other_boundary_id"]
@@ -75,7 +59,6 @@ def kinds(model: Model, scope: Scope) -> pd.DataFrame:
 
 _NONE = stats.NOTHING
 _COLUMNS = [
-    "pattern",
     *_KEY,
     "found",
     "requests",

@@ -44,6 +44,9 @@ CONDITIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         | _BOUNDARY
         | {"since": _OF_REQUEST, "until": _OF_REQUEST, "variant": _OF_REQUEST}
         | {"service": _OF_REQUEST},
+        "patterns": _COHORT
+        | {"since": _OF_REQUEST, "until": _OF_REQUEST, "variant": _OF_REQUEST}
+        | {"service": _OF_REQUEST},
         "failures": _COHORT
         | _TIME
         | _BOUNDARY

@@ -1,4 +1,4 @@
-"""Tails of boundaries by hour, day, version, variant, agent; the three numbers of jitter."""
+"""Tails of boundaries by hour, version, agent, tenant and more; the three numbers of jitter."""
 
 from dataclasses import replace
 from types import MappingProxyType
@@ -21,6 +21,8 @@ KEYS = MappingProxyType(
         "version": "coalesce(service_version, '?')",
         "variant": "coalesce(pilot_variant, '?')",
         "agent": "coalesce(owner_agent, '?')",
+        "tenant": "coalesce(tenant, '?')",
+        "environment": "coalesce(environment, '?')",
         "callee": "callee",
     }
 )

@@ -227,3 +227,23 @@ def test_who_calls(told, claim):
         assert access_caller == caller
         assert access_agent == agent or agent is None
         assert is_told
+
+
+def test_a_try_after_a_failed_one_is_a_retry_though_both_were_cut_off(model):
+    drawn = model("""
+agent a 0..100
+  tool search 10..90
+
+db kb 20..30 !
+
+db kb 35..50
+""")
+    frame = drawn.ask("retries")
+    tries = frame[frame["boundary_id"].isin(boundary_of(drawn, "tool:search"))]
+
+    assert (tries["calls"].sum(), tries["logical"].sum(), tries["retry_ms"].sum()) == (2, 1, 20)
+
+
+def boundary_of(model, caller):
+    facts = model.ask("boundaries")
+    return facts.loc[facts["caller"] == caller, "boundary_id"]

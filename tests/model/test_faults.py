@@ -34,6 +34,24 @@ def test_whom_failures_reached_and_what_became_of_them(model):
     assert a["escape_ratio_lower"] < 1 / 3 < a["escape_ratio_upper"]
 
 
+def test_the_tenants_that_failures_reached_are_counted(model):
+    frame = faults.reach(
+        model("""
+http_server /chat   0..100 tenant=one
+  agent root        5..90
+    tool a         10..20 !
+
+http_server /chat   0..100 tenant=two
+  agent root        5..90
+    tool a         10..20
+"""),
+        Scope(),
+    ).set_index("boundary")
+    a = frame.loc["agent:root → tool:a"]
+
+    assert (a["tenants"], a["of_tenants"]) == (1, 2)
+
+
 def test_failures_in_requests_that_went_well_are_told_with_what_they_cost(model):
     frame = faults.hidden(model(REACHING), Scope())
     told = {(row.boundary[-1], row.outcome): row for row in frame.itertuples()}
@@ -114,6 +132,12 @@ def test_a_write_made_again_after_a_time_out_is_a_possible_duplicate(model):
 
 def test_a_key_makes_two_tries_one_write(model):
     drawn = ABANDONED.format(key="http_method=POST idempotency_key=k", write="")
+
+    assert model(drawn).ask("duplicate_writes").empty
+
+
+def test_what_leaves_the_same_when_made_twice_is_no_duplicate(model):
+    drawn = ABANDONED.format(key="http_method=PUT", write="")
 
     assert model(drawn).ask("duplicate_writes").empty
 

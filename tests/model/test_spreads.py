@@ -42,9 +42,23 @@ def test_a_small_tail_says_too_few(model):
     assert frame["p99_9_ms_upper"].isna().all()
 
 
+def test_a_call_is_its_requests_tenants_unless_it_says_so_itself(model):
+    drawn = model("""
+http_server /chat   0..100 tenant=one environment=prod
+  agent root        5..90
+    tool a         10..20
+    tool a         30..70 tenant=two
+""")
+    frame = spreads.by_key(drawn, Scope(), "tenant")
+    facts = drawn.ask("boundaries").set_index("callee")
+    told = frame[frame["boundary_id"] == facts.loc["tool:a", "boundary_id"]]
+
+    assert dict(zip(told["tenant"], told["p50_ms"], strict=True)) == {"one": 10, "two": 40}
+
+
 def test_what_cannot_be_asked_is_said(model):
     with pytest.raises(ValueError, match="There are: hour"):
-        spreads.by_key(model(STREAMS), Scope(), "tenant")
+        spreads.by_key(model(STREAMS), Scope(), "colour")
     with pytest.raises(ValueError, match="There are: call"):
         spreads.by_key(model(STREAMS), Scope(), measure="mood")
 

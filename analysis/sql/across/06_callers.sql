@@ -33,6 +33,7 @@ own AS (
         calls.kind,
         calls.callee,
         calls.owner_service,
+        calls.caller_id                                                                          AS earlier_id,
         nodes.root_id,
         CASE WHEN calls.is_joined AND above.node_id IS NULL THEN NULL ELSE calls.caller_id END    AS caller_id,
         CASE
@@ -56,6 +57,7 @@ told AS (
         own.kind,
         own.callee,
         own.owner_service,
+        own.earlier_id,
         coalesce(own.caller_id, below.caller_id)                                  AS caller_id,
         CASE WHEN own.caller_id IS NULL THEN coalesce(below.caller, own.caller) ELSE own.caller END  AS caller,
         coalesce(own.owner_agent, below.agent)                                    AS owner_agent,
@@ -85,6 +87,31 @@ SET
     is_joined = moved.is_joined
 FROM moved
 WHERE moved.call_id = calls.call_id;
+
+-- Retries are told by whose calls they are.
+UPDATE model.calls
+SET since_failed_ns = again.since_failed_ns
+FROM (
+    SELECT
+        calls.call_id,
+        CASE
+            WHEN calls.caller_id IS NOT NULL AND lag(calls.is_error) OVER alike
+                AND lag(calls.end_ns) OVER alike <= calls.start_ns
+            THEN calls.start_ns - lag(calls.end_ns) OVER alike
+        END  AS since_failed_ns
+    FROM calls
+    WHERE calls.caller_id IN (
+            SELECT caller_id
+            FROM moved
+            UNION ALL
+            SELECT earlier_id
+            FROM moved
+        )
+        OR calls.call_id IN (SELECT call_id FROM moved)
+    WINDOW alike AS (PARTITION BY calls.caller_id, calls.boundary_id ORDER BY calls.start_ns, calls.call_id)
+) AS again
+WHERE again.call_id = calls.call_id
+    AND again.since_failed_ns IS DISTINCT FROM calls.since_failed_ns;
 
 UPDATE model.accesses
 SET

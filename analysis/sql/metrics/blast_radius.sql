@@ -12,6 +12,7 @@ SELECT
     count(DISTINCT requests.request_id)            AS requests,       -- that met one
     count(DISTINCT requests.request_id) FILTER (failures.is_visible)  AS visible_requests,  -- that it reached the top of
     any_value(requests.conversation_id)            AS conversation_id,
+    list_sort(list(DISTINCT requests.tenant))      AS tenants,        -- empty where none is told
     list_sort(list(DISTINCT requests.operation))   AS operations,
     sum(failures.is_origin::INTEGER)::BIGINT       AS origins,
     coalesce(sum(failures.origin_weight) FILTER (failures.is_visible), 0)  AS visible_weight,  -- failed requests owed to it

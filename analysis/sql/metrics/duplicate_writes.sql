@@ -18,6 +18,8 @@ tried AS (
     FROM calls
     WHERE caller_id IS NOT NULL
         AND access = 'write'
+        -- Made twice, these leave what they leave once (RFC 9110, 9.2.2).
+        AND coalesce(http_method NOT IN ('PUT', 'DELETE'), true)
     WINDOW alike AS (PARTITION BY caller_id, boundary_id ORDER BY start_ns, call_id)
 )
 

@@ -21,6 +21,8 @@ SELECT
     owner_agent,
     service_version,                        -- of the caller's service
     pilot_variant,
+    environment,
+    tenant,                                 -- whose call it is, as it or its request tells
     is_error,
     weight                                  -- calls this one stands for, where traces were sampled
 FROM calls

@@ -16,5 +16,6 @@ SELECT
     is_failed,
     conversation_id,
     turn_index,
+    tenant,
     weight                                  -- requests this one stands for, where traces were sampled
 FROM requests

@@ -6,43 +6,16 @@
 
 WITH
 
--- a call by the same caller that follows one that failed is the next try of the same logical call
-failing AS (
-    SELECT DISTINCT
-        caller_id,
-        boundary_id
-    FROM calls
-    WHERE is_error
-),
-
-again AS (
-    SELECT
-        calls.call_id,
-        calls.start_ns - lag(calls.end_ns) OVER alike  AS since_ns
-    FROM calls
-    INNER JOIN failing
-        ON failing.caller_id = calls.caller_id
-        AND failing.boundary_id = calls.boundary_id
-    WINDOW alike AS (
-        PARTITION BY calls.caller_id, calls.boundary_id
-        ORDER BY calls.start_ns, calls.call_id
-    )
-    QUALIFY lag(calls.is_error) OVER alike
-        AND lag(calls.end_ns) OVER alike <= calls.start_ns
-),
-
 storms AS (
     SELECT
         calls.cohort,
         calls.boundary_id,
         time_bucket(INTERVAL 5 MINUTE, calls.started_at)  AS window_at,
         count(*)                                          AS calls,
-        count(*) FILTER (again.call_id IS NULL)           AS logical,
+        count(*) FILTER (since_failed_ns IS NULL)           AS logical,
         sum(calls.attempts)::BIGINT                       AS tries,
         count(*) FILTER (calls.is_error)                  AS failed
     FROM calls
-    LEFT JOIN again
-        ON again.call_id = calls.call_id
     GROUP BY
         calls.cohort,
         calls.boundary_id,

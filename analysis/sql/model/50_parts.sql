@@ -59,6 +59,8 @@ said AS (
             WHEN members.part = 'server' AND members.type = 'rpc_server'
             THEN rpc_name(spans.rpc_service, spans.rpc_method, spans.name, members.service)
         END                                                                 AS server_method,
+        CASE WHEN members.type IN ('http_client', 'http_server') THEN upper(spans.http_method) END  AS http_method,
+        CASE WHEN members.type IN ('http_client', 'http_server') THEN spans.http_status END         AS http_status,
         CASE WHEN NOT members.type LIKE 'queue%' THEN spans.retry_count END AS retry_count,
         members.fault_id,
         spans.pilot_variant,
@@ -66,6 +68,7 @@ said AS (
         spans.timeout_ms,
         spans.idempotency_key IS NOT NULL                                   AS has_idempotency_key,
         CASE WHEN members.part = 'representative' THEN spans.environment END           AS environment,
+        CASE WHEN members.part = 'representative' THEN spans.tenant END                AS tenant,
         CASE WHEN members.part = 'representative' THEN spans.graph_node_parent_id END  AS graph_node_parent_id,
         CASE WHEN members.part = 'representative' THEN spans.handoff_from END          AS handoff_from
     FROM spans
@@ -101,6 +104,8 @@ SELECT
     arg_max(callee_service, place)       AS callee_service,
     min(server_route)                    AS server_route,
     arg_min(server_method, place)        AS server_method,
+    arg_min(http_method, place)          AS http_method,
+    arg_min(http_status, place)          AS http_status,
     max(retry_count)                     AS retry_count,
     min(fault_id)                        AS fault_id,
     min(pilot_variant)                   AS pilot_variant,
@@ -108,6 +113,7 @@ SELECT
     min(timeout_ms)                      AS timeout_ms,
     bool_or(has_idempotency_key)         AS has_idempotency_key,
     min(environment)                     AS environment,
+    min(tenant)                          AS tenant,
     min(graph_node_parent_id)            AS graph_node_parent_id,
     min(handoff_from)                    AS handoff_from
 FROM said

@@ -1,4 +1,6 @@
--- calls: one row a boundary instance, one handoff from a caller to a callee (BOUNDARIES.md, calls).
+-- bare_calls: one row a boundary instance, one handoff from a caller to a callee (BOUNDARIES.md, calls).
+--
+-- What their places among other calls tell of them is added in `calls`.
 
 -- who speaks, when a span of this type calls
 CREATE OR REPLACE TEMP MACRO speaker_of(type, label, service) AS
@@ -35,7 +37,7 @@ INNER JOIN nodes
     ON nodes.node_id = parts.group_id
 WHERE parts.request_model IS NOT NULL;
 
-CREATE OR REPLACE TABLE calls AS
+CREATE OR REPLACE TEMP TABLE bare_calls AS
 WITH
 
 -- a model asked for by one name that always answers by one other
@@ -327,6 +329,7 @@ SELECT
     group_fault_id                                                  AS fault_id,
     coalesce(weight, 1.0)                                           AS weight,
     environment,
+    tenant,
     access,
     CASE WHEN server_ms > client_ms THEN server_ms - client_ms END  AS abandoned_ms,
     CASE WHEN final_kind = 'model' THEN cache_read_tokens END       AS cache_read_tokens,
@@ -336,6 +339,9 @@ SELECT
     skew_ms,
     timeout_ms,
     has_idempotency_key,
+    http_method,
+    http_status,
+    root_id,
     -- whether the caller is told by another trace, which across/06_callers.sql finds
     false                                                           AS is_joined
 FROM called;

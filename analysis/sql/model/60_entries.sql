@@ -35,7 +35,7 @@ aggregated AS (
         ON nodes.node_id = spans.node_id
     ANTI JOIN (
         SELECT trace_no
-        FROM calls
+        FROM bare_calls
         WHERE input_tokens IS NOT NULL
     ) AS counted
         ON counted.trace_no = nodes.trace_no

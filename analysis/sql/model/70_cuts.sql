@@ -15,12 +15,12 @@ waited AS (
         nodes.start_ns,
         nodes.end_ns,
         groups.part = 'consumer'  AS is_aside,
-        calls.call_id
+        bare_calls.call_id
     FROM nodes
     INNER JOIN groups
         ON groups.node_id = nodes.node_id
-    LEFT JOIN calls
-        ON calls.call_id = groups.group_id
+    LEFT JOIN bare_calls
+        ON bare_calls.call_id = groups.group_id
     SEMI JOIN entries
         ON entries.request_id = nodes.root_id
 )

@@ -35,15 +35,15 @@ SELECT
     entries.trace_no,
     walk.node_id,
     walk.call_id,
-    calls.boundary_id,
-    calls.kind,
+    bare_calls.boundary_id,
+    bare_calls.kind,
     (walk.until_ns - walk.from_ns - coalesce(passed.passed_ns, 0))::BIGINT  AS self_ns,
     walk.from_ns,
     walk.until_ns
 FROM walk
 INNER JOIN entries
     ON entries.request_id = walk.root_id
-LEFT JOIN calls
-    ON calls.call_id = walk.call_id
+LEFT JOIN bare_calls
+    ON bare_calls.call_id = walk.call_id
 LEFT JOIN passed
     ON passed.parent_id = walk.node_id;
