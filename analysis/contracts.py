@@ -43,7 +43,10 @@ _TOP = (
 )
 _SLA = (*QUANTILES, "success")
 _COHORTS = ("baseline", "pilot")
-_RULE = ("match", "budget", "quantile", "timeout", "idempotent", "retries", "fallback")
+_RULE = (
+    *("match", "budget", "on_path", "quantile"),
+    *("timeout", "idempotent", "retries", "fallback"),
+)
 _ACCESS = ("agent", "allow", "sensitive")
 _UNITS_MS = {"ms": 1.0, "s": 1_000.0, "min": 60_000.0}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|min)", re.ASCII)
@@ -100,7 +103,8 @@ class Rule:
     match: str
     caller: str  # glob
     callee: str  # glob
-    budget_ms: float | None
+    budget_ms: float | None  # one call, at the quantile
+    on_path_ms: float | None  # all calls of a request, on its critical path, at the quantile
     quantile: float
     timeout_ms: float | None
     idempotent: bool | None
@@ -356,6 +360,7 @@ def _rule(place: _Place, sla: Sla) -> Rule:
         caller=sides[1],
         callee=sides[2],
         budget_ms=budget_ms,
+        on_path_ms=values["on_path"].duration_ms() if "on_path" in values else None,
         quantile=QUANTILES[values["quantile"].one_of(tuple(QUANTILES))]
         if "quantile" in values
         else sla.quantile,

@@ -39,6 +39,10 @@ def _measure_answers() -> ModuleType:
     return importlib.import_module("app.measure_answers")
 
 
+def _contract_answers() -> ModuleType:
+    return importlib.import_module("app.contract_answers")
+
+
 def _selftest() -> ModuleType:
     return importlib.import_module("app.selftest")
 
@@ -444,6 +448,38 @@ def lake_verify(*, lake: Path, as_json: bool) -> None:
       orchrisk lake verify --lake lake
     """
     answer = _lake_answers().verify(lake)
+    _print(answer, as_json=as_json)
+    sys.exit(answer.exit_code)
+
+
+@main.group("contracts", context_settings=CONTEXT)
+def promises() -> None:
+    """Draft a contract, check it, compare it with another, and export it.
+
+    \b
+    Example:
+      orchrisk contracts diff contracts.yaml contracts.new.yaml
+    """
+
+
+contract_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@promises.command("diff", context_settings=CONTEXT)
+@click.argument("before", type=contract_file)
+@click.argument("after", type=contract_file)
+@json_option
+def contracts_diff(*, before: Path, after: Path, as_json: bool) -> None:
+    """Print what two contracts promise differently, by meaning: tighter, looser, added, removed.
+
+    Layout, units and the order of rules that never meet make no difference. Exits 0 when both
+    promise the same, 1 when not.
+
+    \b
+    Example:
+      orchrisk contracts diff contracts.yaml contracts.new.yaml
+    """
+    answer = _contract_answers().diff(before, after)
     _print(answer, as_json=as_json)
     sys.exit(answer.exit_code)
 

@@ -158,6 +158,7 @@ RULES = st.fixed_dictionaries(
     optional={
         "match": MATCHES,
         "budget": DURATIONS,
+        "on_path": DURATIONS,
         "quantile": KEYS,
         "timeout": DURATIONS,
         "idempotent": FLAGS,

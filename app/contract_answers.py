@@ -1,0 +1,25 @@
+"""What `orchrisk contracts` answers: the data, the text a person reads, the exit code."""
+
+from pathlib import Path
+
+from analysis import contracts, gates, promises, summary, words
+from app.answers import NO, Answer
+from app.terminal import table
+
+
+def diff(before: Path, after: Path) -> Answer:
+    """Return what two contracts promise differently; exit code 1 when they do."""
+    found = promises.differences(contracts.load(before), contracts.load(after), gates.DEFAULTS)
+    if not found:
+        return Answer([], "Both promise the same.")
+    rows = [
+        (each.change, each.promise, each.before or "–", each.after or "–", _lines(each))
+        for each in found
+    ]
+    text = table(("change", "promise", "before", "after", "lines"), rows)
+    return Answer(summary.plain(found), f"{text}\n{words.counted(len(found), 'difference')}", NO)
+
+
+def _lines(each: promises.Difference) -> str:
+    was, now = each.before_line or "–", each.after_line or "–"
+    return "" if was == now == "–" else f"{was} → {now}"

@@ -1,0 +1,124 @@
+import random
+import re
+from fnmatch import fnmatchcase
+
+from hypothesis import given
+from hypothesis import strategies as st
+from test_contract_file import WHOLE
+
+from analysis import gates
+from analysis.contracts import parse
+from analysis.promises import differences, meet
+
+
+def told(before: str, after: str) -> list[tuple[str, str, str, str]]:
+    found = differences(parse(before.encode()), parse(after.encode()), gates.DEFAULTS)
+    # Narrow spaces before units read as spaces here.
+    return [
+        (
+            each.change,
+            each.promise,
+            *(text.replace("\u202f", " ") for text in (each.before, each.after)),
+        )
+        for each in found
+    ]
+
+
+BASE = """\
+sla: {p95: 2s, success: 99%}
+boundaries:
+  - {match: "agent:a -> tool:x", budget: 200ms, timeout: 1s}
+  - {match: "agent:a -> tool:*", budget: 500ms}
+access:
+  - {agent: a, allow: ["crm.*: read"]}
+gates: {escape: 0.5%}
+"""
+
+
+def test_a_contract_differs_in_nothing_from_itself():
+    assert told(WHOLE.decode(), WHOLE.decode()) == []
+
+
+def test_units_layout_and_defaults_written_out_make_no_difference():
+    other = """\
+gates: {escape: 0.50%, containment: 90%, success: 99.0%, within_sla: 95%}
+access:
+  - agent: a
+    allow:
+      - "crm.*: read"
+boundaries:
+  - match: "agent:a → tool:x"
+    timeout: 1000ms
+    budget: 0.2s
+    quantile: p95
+  - match: "agent:a -> tool:*"
+    budget: 500ms
+sla: {success: 99%, p95: 2000ms}
+"""
+    assert told(BASE, other) == []
+
+
+def test_every_promise_that_moved_is_told_with_its_direction():
+    other = """\
+sla: {p95: 1.5s, success: 98%}
+boundaries:
+  - {match: "agent:a -> tool:x", budget: 300ms, retries: 2}
+  - {match: "agent:b -> tool:*", budget: 500ms}
+access:
+  - {agent: a, allow: ["crm.*: write"], sensitive: [crm.cards]}
+gates: {escape: 0.1%, coverage: 90%}
+"""
+    assert told(BASE, other) == [
+        ("tighter", "sla.p95", "2.00 s", "1.50 s"),
+        ("looser", "sla.success", "99.0 %", "98.0 %"),
+        ("removed", "agent:a -> tool:*", "budget 500 ms, p95", ""),
+        ("looser", "agent:a -> tool:x: budget", "200 ms", "300 ms"),
+        ("removed", "agent:a -> tool:x: timeout", "1.00 s", ""),
+        ("added", "agent:a -> tool:x: retries", "", "2"),
+        ("added", "agent:b -> tool:*", "", "budget 500 ms, p95"),
+        ("tighter", "access.a", "read crm.*", ""),
+        ("looser", "access.a", "", "write crm.*"),
+        ("added", "sensitive", "", "crm.cards"),
+        ("looser", "gates.coverage", "95.0 %", "90.0 %"),
+        ("tighter", "gates.escape", "0.500 %", "0.100 %"),
+    ]
+
+
+def test_rules_that_both_match_a_call_may_not_change_places_unseen():
+    rules = re.findall(r"  - \{match.*\n", BASE)
+    swapped = BASE.replace("".join(rules), "".join(reversed(rules)))
+
+    assert told(BASE, swapped) == [
+        (
+            "other",
+            "which rule counts where both match: agent:a -> tool:x; agent:a -> tool:*",
+            "agent:a -> tool:x",
+            "agent:a -> tool:*",
+        )
+    ]
+
+
+NAMES = [f"agent:a{place} -> tool:{callee}" for place in range(4) for callee in "xyz"]
+
+
+@given(st.permutations(NAMES), st.randoms(use_true_random=False))
+def test_the_order_of_rules_that_never_meet_makes_no_difference(names, shuffler: random.Random):
+    rules = [
+        f'  - {{match: "{name}", budget: {len(name) + place}ms}}'
+        for place, name in enumerate(names)
+    ]
+    before = "boundaries:\n" + "\n".join(rules)
+    shuffler.shuffle(rules)
+
+    assert told(before, "boundaries:\n" + "\n".join(rules)) == []
+
+
+@given(st.text("ab?*", max_size=5), st.text("ab?*", max_size=5), st.text("ab", max_size=6))
+def test_a_name_that_matches_two_globs_proves_that_they_meet(one, other, name):
+    if fnmatchcase(name, one) and fnmatchcase(name, other):
+        assert meet(one, other)
+
+
+@given(st.text("ab", max_size=5), st.text("ab?*[]!", max_size=6))
+def test_a_plain_name_meets_a_glob_only_where_it_matches_it(name, pattern):
+    assert meet(name, pattern) == fnmatchcase(name, pattern)
