@@ -12,6 +12,7 @@ usual AS (
         cohort,
         boundary_id,
         quantile_disc(handoff_ms, 0.5)                                    AS way_ms,
+        quantile_disc(server_ms, 0.5)                                     AS work_ms,
         count(handoff_ms)                                                 AS ways,
         count(*) FILTER (observed_side = 'both')                          AS served
     FROM calls
@@ -45,66 +46,57 @@ unserved AS (
         boundary_id
 ),
 
-tried AS (
-    SELECT
-        *,
-        coalesce(
-            lag(is_error) OVER alike
-                AND lag(end_ns) OVER alike <= start_ns,
-            false
-        )  AS is_retry
-    FROM calls
-    WINDOW alike AS (
-        PARTITION BY coalesce(caller_id, -1 - call_id), boundary_id
-        ORDER BY start_ns, call_id
-    )
-),
-
 of_calls AS (
     SELECT
-        tried.cohort,
-        tried.trace_id,
-        tried.boundary_id,
-        tried.owner_service  AS service,
-        tried.call_id        AS node_id,
-        tried.start_ns,
+        calls.cohort,
+        calls.trace_id,
+        calls.boundary_id,
+        calls.owner_service  AS service,
+        calls.call_id        AS node_id,
+        calls.start_ns,
         unnest([
             {
-                'finding': CASE WHEN tried.error_class = 'timeout' THEN 'timed_out' END,
-                'detail': tried.fault_id
+                'finding': CASE WHEN calls.error_class = 'timeout' THEN 'timed_out' END,
+                'detail': calls.fault_id
             },
             {
-                'finding': CASE WHEN tried.attempts > 1 OR tried.is_retry THEN 'tried_again' END,
-                'detail': tried.fault_id
+                'finding': CASE WHEN calls.attempts > 1 OR calls.since_failed_ns IS NOT NULL THEN 'tried_again' END,
+                'detail': calls.fault_id
             },
             {
                 'finding': CASE
                     -- Ten times the usual way and a tenth of a second: a person may feel it.
-                    WHEN usual.ways >= 30 AND tried.handoff_ms >= greatest(10 * usual.way_ms, 100) THEN 'slow_way'
+                    WHEN usual.ways >= 30 AND calls.handoff_ms >= greatest(10 * usual.way_ms, 100) THEN 'slow_way'
                 END,
                 'detail': NULL
             },
             {
-                'finding': CASE WHEN tried.observed_side = 'client' THEN unserved.gap END,
+                'finding': CASE
+                    WHEN usual.ways >= 30 AND calls.server_ms >= greatest(10 * usual.work_ms, 100) THEN 'slow_work'
+                END,
+                'detail': NULL
+            },
+            {
+                'finding': CASE WHEN calls.observed_side = 'client' THEN unserved.gap END,
                 'detail': NULL
             },
             {
                 -- Less is a matter of rounding and of the way.
-                'finding': CASE WHEN abs(tried.skew_ms) >= 10 THEN 'clock_skew' END,
+                'finding': CASE WHEN abs(calls.skew_ms) >= 10 THEN 'clock_skew' END,
                 'detail': NULL
             },
             {
-                'finding': CASE WHEN tried.fault_id IS NOT NULL THEN 'fault_test' END,
-                'detail': tried.fault_id
+                'finding': CASE WHEN calls.fault_id IS NOT NULL THEN 'fault_test' END,
+                'detail': calls.fault_id
             }
         ], recursive := true)
-    FROM tried
+    FROM calls
     INNER JOIN usual
-        ON usual.cohort = tried.cohort
-        AND usual.boundary_id = tried.boundary_id
+        ON usual.cohort = calls.cohort
+        AND usual.boundary_id = calls.boundary_id
     LEFT JOIN unserved
-        ON unserved.cohort = tried.cohort
-        AND unserved.boundary_id = tried.boundary_id
+        ON unserved.cohort = calls.cohort
+        AND unserved.boundary_id = calls.boundary_id
 ),
 
 of_spans AS (

@@ -129,6 +129,11 @@ crossings AS (
             WHEN times.servers = 1
                 AND times.server_end_ns - times.server_start_ns <= nodes.end_ns - nodes.start_ns
                 AND (times.server_start_ns < nodes.start_ns - 2000000 OR times.server_end_ns > nodes.end_ns + 2000000)
+                -- Who gave up did not wait for the end: that the server went on says nothing of clocks.
+                AND NOT (
+                    times.server_end_ns > nodes.end_ns
+                    AND coalesce(nodes.error_class IN ('timeout', 'incomplete', 'cancelled'), false)
+                )
             THEN ((nodes.start_ns + nodes.end_ns) / 2 - (times.server_start_ns + times.server_end_ns) / 2) / 1e6
         END                                                                         AS skew_ms,
         times.attempts,
