@@ -21,8 +21,8 @@ MIN_FAILING_UNITS = pilot.LEAST_FAILING_UNITS
 def drift(model: Model, scope: Scope) -> pd.DataFrame:
     """Return what began or ended to be a part of an agent or service, one row a change.
 
-    A part is a model, tool or handoff of an agent, or the version of a service. units_without are
-    those before the first, or after the last; is_sure says that uses at random times would hardly
+    A part is a model, its parameters, a tool or handoff of an agent, or the version of a service.
+    units_without are those before the first, or after the last; is_sure says that uses at random times would hardly
     leave so many (q of `creep.lateness`, both ways), after a week for tools and handoffs.
     """
     parts = model.ask("fingerprint_parts", scope)
@@ -33,7 +33,8 @@ def drift(model: Model, scope: Scope) -> pd.DataFrame:
     )
     p, q = creep.lateness(units, without, uses)
     is_watched = (without >= creep.MIN_UNITS) & (
-        frame["part"].isin(["model", "version"]) | (frame["days_without"] >= creep.MIN_DAYS)
+        frame["part"].isin(["model", "parameters", "version"])
+        | (frame["days_without"] >= creep.MIN_DAYS)
     )
     frame = frame.assign(
         # the most that it can have been in, unseen

@@ -320,6 +320,29 @@ COLUMNS: tuple[Column, ...] = (
         place=_SPAN,
         missing=_UNKNOWN,
     ),
+    Column(
+        "temperature",
+        ("gen_ai.request.temperature", "llm.temperature", "ai.settings.temperature"),
+        Meaning.NUMBER,
+        _SPAN,
+    ),
+    Column(
+        "top_p",
+        ("gen_ai.request.top_p", "llm.top_p", "ai.settings.topP"),
+        Meaning.NUMBER,
+        _SPAN,
+    ),
+    Column(
+        "max_output_tokens",
+        (
+            "gen_ai.request.max_tokens",
+            "llm.request.max_tokens",
+            "ai.settings.maxOutputTokens",
+            "ai.settings.maxTokens",
+        ),
+        Meaning.INTEGER,
+        _SPAN,
+    ),
     Column("request_type", ("llm.request.type",), Meaning.LOWER, _SPAN, missing=_UNKNOWN),
     Column("response_id", ("gen_ai.response.id", "ai.response.id", "litellm.call_id"), place=_SPAN),
     Column(

@@ -95,6 +95,9 @@ PROMOTED = pa.schema(
         ("provider", pa.string()),
         ("response_model", pa.string()),
         ("request_model", pa.string()),
+        ("temperature", pa.float64()),
+        ("top_p", pa.float64()),
+        ("max_output_tokens", pa.int64()),
         ("request_type", pa.string()),  # llm.request.type: completion chat rerank embedding
         ("response_id", pa.string()),
         ("input_tokens", pa.int64()),

@@ -65,6 +65,8 @@ CELLS = [
     ({"llm.token_count.prompt": 7.0}, "input_tokens", 7),
     ({"langfuse.observation.usage_details": '{"input": 8, "output": 9}'}, "output_tokens", 9),
     ({"operation.cost": 0.25}, "cost_usd", 0.25),
+    ({"gen_ai.request.temperature": "0.2"}, "temperature", 0.2),
+    ({"ai.settings.maxOutputTokens": 512}, "max_output_tokens", 512),
     ({"gen_ai.response.finish_reasons": ["tool-calls"]}, "finish_reason", "tool_calls"),
     ({"gen_ai.response.time_to_first_chunk": 0.5}, "first_chunk_ms", 500.0),
     ({"ai.response.msToFirstChunk": 12.5}, "first_chunk_ms", 12.5),

@@ -20,12 +20,14 @@ def visit(
     ms=100,
     own="7.0",
     failed=False,
+    temperature=0.2,
 ):
     """Draw one trace: an agent asks its model, then its tools, of which each calls the shop."""
     start = number * every_ms
     lines = [
         f"agent clerk {start}..{start + 9000} service_version={app}",
-        f"  model {model} {start + 10}..{start + 20} service_version={app}",
+        f"  model {model} {start + 10}..{start + 20} service_version={app} "
+        f"temperature={temperature}",
     ]
     at = start + 30
     for tool in tools:
@@ -51,6 +53,7 @@ def changed(build, drawn):
             every_ms=24 * HOUR_MS // 10,
             model="gpt-4" if number < 100 else "gpt-5",
             tools=("get", "put") if number >= 300 and number % 2 else ("get",),
+            temperature=0.2 if number < 150 else 0.7,
             app="1.0" if number < 200 else "2.0",
             ms=round(float((100 if number < 200 else 250) * rng.lognormal(0, 0.05)), 3),
         )
@@ -67,6 +70,8 @@ def test_each_part_that_came_or_went_is_told_with_its_day(changed):
     assert told == {
         ("agent:clerk", "model", "model:?/gpt-4", "ended"),
         ("agent:clerk", "model", "model:?/gpt-5", "began"),
+        ("agent:clerk", "parameters", "temperature 0.2", "ended"),
+        ("agent:clerk", "parameters", "temperature 0.7", "began"),
         ("agent:clerk", "tool", "tool:put", "began"),
         ("service:app", "version", "1.0", "ended"),
         ("service:app", "version", "2.0", "began"),
@@ -82,6 +87,7 @@ def test_the_fingerprint_of_a_day_names_versions_models_and_tools(changed):
     first, last = frame.iloc[0], frame.iloc[-1]
 
     assert list(first["models"]) == ["model:?/gpt-4"]
+    assert list(last["parameters"]) == ["temperature 0.7"]
     assert list(last["versions"]) == ["app 2.0"]
     assert list(last["tools"]) == ["tool:get", "tool:put"]
     assert first["fingerprint"] == frame.iloc[3]["fingerprint"] != last["fingerprint"]

@@ -59,6 +59,22 @@ told AS (
     GROUP BY ALL
     UNION ALL
     SELECT
+        'agent:' || owner_agent                                      AS who,
+        'parameters'                                                 AS part,
+        model_parameters                                             AS value,
+        cohort,
+        trace_no,
+        any_value(unit_id)                                           AS unit_id,
+        any_value(trace_id)                                          AS trace_id,
+        min(started_at)                                              AS first_at,
+        max(started_at)                                              AS last_at,
+        count(*)                                                     AS calls
+    FROM calls
+    WHERE owner_agent IS NOT NULL
+        AND model_parameters IS NOT NULL
+    GROUP BY ALL
+    UNION ALL
+    SELECT
         'service:' || service                                        AS who,
         'version'                                                    AS part,
         service_version                                              AS value,
@@ -111,7 +127,7 @@ places AS (
 
 SELECT
     units.who,                                                           -- agent:name or service:name
-    units.part,                                                          -- model, tool, handoff; version of a service
+    units.part,                                                          -- model, its parameters, tool, handoff; version of a service
     units.value,
     sum(units.calls)::BIGINT                            AS calls,        -- spans, of a version
     count(*)                                            AS uses,         -- units with it: conversations, else traces

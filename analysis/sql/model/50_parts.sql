@@ -41,6 +41,15 @@ said AS (
         CASE WHEN is_model(members.type) THEN spans.cache_read_tokens END   AS cache_read_tokens,
         CASE WHEN is_model(members.type) THEN spans.cache_write_tokens END  AS cache_write_tokens,
         CASE WHEN is_model(members.type) THEN spans.reasoning_tokens END    AS reasoning_tokens,
+        CASE
+            WHEN is_model(members.type)
+            THEN nullif(concat_ws(
+                ', ',
+                'temperature ' || spans.temperature,
+                'top_p ' || spans.top_p,
+                'max_tokens ' || spans.max_output_tokens
+            ), '')
+        END                                                                 AS model_parameters,
         spans.cost_usd,
         spans.first_chunk_ms,
         CASE
@@ -94,6 +103,7 @@ SELECT
     max(cache_read_tokens)               AS cache_read_tokens,
     max(cache_write_tokens)              AS cache_write_tokens,
     max(reasoning_tokens)                AS reasoning_tokens,
+    arg_max(model_parameters, place)     AS model_parameters,
     arg_max(cost_usd, place)             AS cost_usd,
     min(first_chunk_ms)                  AS first_chunk_ms,
     arg_min(tool_name, place)            AS tool_name,

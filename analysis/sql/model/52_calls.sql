@@ -341,6 +341,7 @@ SELECT
     CASE WHEN final_kind = 'model' THEN cache_write_tokens END      AS cache_write_tokens,
     CASE WHEN final_kind = 'model' THEN reasoning_tokens END        AS reasoning_tokens,
     first_chunk_ms,
+    CASE WHEN final_kind = 'model' THEN model_parameters END        AS model_parameters,
     skew_ms,
     timeout_ms,
     has_idempotency_key,
