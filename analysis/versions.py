@@ -22,8 +22,9 @@ def drift(model: Model, scope: Scope) -> pd.DataFrame:
     """Return what began or ended to be a part of an agent or service, one row a change.
 
     A part is a model, its parameters, a tool or handoff of an agent, or the version of a service.
-    units_without are those before the first, or after the last; is_sure says that uses at random times would hardly
-    leave so many (q of `creep.lateness`, both ways), after a week for tools and handoffs.
+    units_without are those before the first, or after the last; is_sure says that uses at random
+    times would hardly leave so many (q of `creep.lateness`, both ways), after a week for tools and
+    handoffs.
     """
     parts = model.ask("fingerprint_parts", scope)
     sides = [_side(parts, "began"), _side(parts, "ended")]
