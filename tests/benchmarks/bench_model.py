@@ -23,6 +23,7 @@ from agent_dumps import write as write_dump
 from measure import peak_bytes
 
 from analysis import build, engine, loading
+from analysis.walks import WALKS
 from ingest.lake import Lake
 from ingest.load import load
 from ingest.schema import SPANS as SPANS_SCHEMA
@@ -35,6 +36,7 @@ NEW_RATIO = 0.01
 THREADS = 2
 
 MOST_JOINS = 12.0
+MOST_PATHS = 2.0
 MOST_PEAK_BYTES = 4 * 10**9
 MOST_GROWN_RATIO, MOST_GROWN_S = 0.05, 1.0
 MOST_OPENED_S = 0.5
@@ -65,6 +67,7 @@ def main() -> None:
     joined = min((_child("join", old) for _ in range(ROUNDS)), key=_wall)
     built = min((_child("build", old) for _ in range(ROUNDS)), key=_wall)
     grown = min((_child("grow", old, new) for _ in range(ROUNDS)), key=_wall)
+    walked = min((_child("path", old) for _ in range(ROUNDS)), key=_wall)
     opened = min((_child("open", old) for _ in range(ROUNDS)), key=_wall)
     spans = sum(file.rows for file in Lake(old).snapshot().data)
     share = grown["wall"] / built["wall"]
@@ -82,6 +85,15 @@ def main() -> None:
         ("spans a second", f"{spans / built['wall']:,.0f}"),
         ("model / join", f"{built['wall'] / joined['wall']:.1f} (at most {MOST_JOINS:g})"),
         ("model / join of few columns", f"{built['wall'] / slim['wall']:.1f}"),
+        (
+            "critical paths of what is kept, s (CPU s)",
+            f"{walked['wall']:.2f} ({walked['cpu']:.2f})",
+        ),
+        (
+            "critical paths / join",
+            f"{walked['wall'] / joined['wall']:.2f} (at most {MOST_PATHS:g})",
+        ),
+        ("critical paths / join of few columns", f"{walked['wall'] / slim['wall']:.1f}"),
         ("peak MB", f"{built['peak'] / 1e6:,.0f} (at most {MOST_PEAK_BYTES / 1e6:,.0f})"),
         ("model's bytes a span", f"{built['bytes'] / spans:.0f}"),
         ("spans of the new dump", f"{grown['spans']:,.0f}"),
@@ -190,6 +202,30 @@ def grow(lake: Path, grown: Path) -> Figures:
     return {**figures, "spans": sum(file.rows for file in state.data) - before}
 
 
+def path(lake: Path) -> Figures:
+    """Measure walking the critical paths of all requests, from the relations that a model keeps."""
+    with (
+        tempfile.TemporaryDirectory(dir=BUILD) as spill,
+        duckdb.connect(config={"temp_directory": spill}) as connection,
+    ):
+        connection.execute(f"SET threads = {THREADS}")
+        connection.execute(f"SET memory_limit = '{build.MEMORY_MB}MiB'")
+        connection.execute(f"ATTACH '{_target(lake)}' AS model (READ_ONLY)")
+        for name in ("nodes", "groups", "entries", "calls"):
+            shown = "bare_calls" if name == "calls" else name
+            connection.execute(f"CREATE TEMP VIEW {shown} AS FROM model.{name}")
+        steps = {step.stem[3:]: step for step in loading.steps()}
+
+        def walk() -> None:
+            for name in ("cuts", "critical_path"):
+                connection.execute(steps[name].read_text(encoding="utf-8"))
+                if name in WALKS:
+                    rows = connection.sql(f"FROM {name}").to_arrow_table()
+                    connection.register(f"{name}_walked", WALKS[name](rows))
+
+        return _timed(walk)
+
+
 def open_built(lake: Path) -> Figures:
     """Measure opening a lake whose model is there, beside opening an empty engine."""
     folder = BUILD / "cache"
@@ -202,7 +238,7 @@ def open_built(lake: Path) -> Figures:
 
 
 def _target(lake: Path) -> Path:
-    return BUILD / f"{lake.name}.duckdb"
+    return BUILD / f"{lake.name}-{build.recipe()}.duckdb"
 
 
 def _timed(work: Callable[[], object]) -> Figures:
@@ -221,6 +257,7 @@ if __name__ == "__main__":
             "join_slim": join_slim,
             "build": build_whole,
             "grow": grow,
+            "path": path,
             "open": open_built,
         }
         print(json.dumps(measures[sys.argv[1]](*map(Path, sys.argv[2:]))))  # noqa: T201
