@@ -18,6 +18,7 @@ from analysis import (
     spreads,
     state,
     tails,
+    timeouts,
     usage,
     versions,
 )
@@ -71,6 +72,9 @@ COMPUTED: Mapping[str, Measure] = MappingProxyType(
         ),
         "blind_spots": Measure(
             "What was not seen, what does that blind, and what mends it?", coverage.blind_spots
+        ),
+        "suggested_timeouts": Measure(
+            "After how long is waiting for an answer no longer worth it?", timeouts.suggested
         ),
         "state_by_turn": Measure("How much state is lost at each turn?", state.by_turn),
     }
