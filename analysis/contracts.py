@@ -5,6 +5,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import MappingProxyType
@@ -51,10 +52,12 @@ _ACCESS = ("agent", "allow", "sensitive")
 _UNITS_MS = {"ms": 1.0, "s": 1_000.0, "min": 60_000.0}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|min)", re.ASCII)
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)%", re.ASCII)
+_QUANTILE = re.compile(r"p([1-9][0-9]?(?:\.[0-9]{1,2})?)", re.ASCII)
 _WHOLE = re.compile(r"[0-9]{1,4}", re.ASCII)
 _HOST = re.compile(r"[^\s/]+")
 _ARROW = re.compile(r"(\S(?:.*\S)?) (?:->|→) (\S(?:.*\S)?)", re.ASCII)
 _YAML = "tag:yaml.org,2002:"
+_START = yaml.Mark("", 0, 0, 0, "", 0)
 
 
 class ContractError(OrchriskError):
@@ -228,6 +231,14 @@ class _Place:
             self.refuse(f"`{self._raw()}` is no percentage from 0% to 100%; write 99.5%.")
         return float(found[1]) / 100
 
+    def quantile(self) -> float:
+        """Return a quantile such as p95 or p99.9 as a ratio."""
+        found = _QUANTILE.fullmatch(self._raw())
+        if not found:
+            self.refuse(f"`{self._raw()}` is no quantile from p1 to p99.99; write p95.")
+        # Decimal, so that p99.9 is the very number that 0.999 is.
+        return float(Decimal(found[1]) / 100)
+
     def whole(self) -> int:
         """Return a whole number from 0."""
         if self._tag != "int" or not _WHOLE.fullmatch(self._raw()):
@@ -302,6 +313,16 @@ def parse(raw: bytes, name: str = "contracts.yaml") -> Contracts:
     )
 
 
+def value_of(kind: str, text: str) -> float:
+    """Return a duration in ms or a percentage as a ratio, written as in the file.
+
+    Raises:
+        ContractError: It is neither.
+    """
+    place = _Place("", yaml.ScalarNode(f"{_YAML}str", text, _START, _START), kind)
+    return place.duration_ms() if kind == "duration" else place.ratio()
+
+
 def sides(known: Sequence[str], contracts: Contracts | None) -> Cohorts:
     """Return which of the cohorts in the lake stand for before and after.
 
@@ -361,9 +382,7 @@ def _rule(place: _Place, sla: Sla) -> Rule:
         callee=sides[2],
         budget_ms=budget_ms,
         on_path_ms=values["on_path"].duration_ms() if "on_path" in values else None,
-        quantile=QUANTILES[values["quantile"].one_of(tuple(QUANTILES))]
-        if "quantile" in values
-        else sla.quantile,
+        quantile=values["quantile"].quantile() if "quantile" in values else sla.quantile,
         timeout_ms=timeout_ms,
         idempotent=values["idempotent"].flag() if "idempotent" in values else None,
         retries=values["retries"].whole() if "retries" in values else None,

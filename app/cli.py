@@ -465,6 +465,98 @@ def promises() -> None:
 contract_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
+def _written(kind: str) -> Callable[..., Any]:
+    """Return a callback that reads an option as the contract file reads the same word."""
+
+    def read(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+        if value is None:
+            return None
+        module = importlib.import_module("analysis.contracts")
+        try:
+            return float(module.value_of(kind, value))
+        except OrchriskError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return read
+
+
+@promises.command("draft", context_settings=CONTEXT)
+@lake_option
+@click.option("--cohort", help="The baseline; else as the contract or the lake says.")
+@click.option("--since", callback=_moment, help="From this UTC date or time on.")
+@click.option("--until", callback=_moment, help="Before this UTC date or time.")
+@click.option(
+    "--sla",
+    callback=_written("duration"),
+    metavar="DURATION",
+    help="What a request may take, such as 2s; else what the baseline kept.",
+)
+@click.option(
+    "--quantile",
+    type=click.Choice(["p50", "p90", "p95", "p99", "p99.9"]),
+    default="p95",
+    show_default=True,
+    help="The quantile of the SLA.",
+)
+@click.option(
+    "--success",
+    callback=_written("percentage"),
+    metavar="PERCENT",
+    help="Requests that do not fail, such as 99%; else what the baseline proves.",
+)
+@click.option(
+    "--downstream-share",
+    callback=_written("percentage"),
+    metavar="PERCENT",
+    default="30%",
+    show_default=True,
+    help="Of the SLA, for all calls but models on the critical path.",
+)
+@click.option(
+    "--give-up",
+    callback=_written("percentage"),
+    metavar="PERCENT",
+    default="0.5%",
+    show_default=True,
+    help="Good calls that a drafted time-out may give up.",
+)
+@click.option(
+    "--contracts",
+    "earlier",
+    type=contract_file,
+    help="A contract whose service, cohorts, aliases, sensitive resources and gates are kept.",
+)
+@json_option
+def contracts_draft(
+    *,
+    lake: Path,
+    cohort: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    sla: float | None,
+    quantile: str,
+    success: float | None,
+    downstream_share: float,
+    give_up: float,
+    earlier: Path | None,
+    as_json: bool,
+) -> None:
+    """Print a contract that the baseline keeps: budgets, time-outs, accesses, each with its n.
+
+    Budgets are shared out over the critical path so that their sum keeps the SLA and the downstream
+    share. Exits 2 when the baseline does not keep what is wished, or has too few requests.
+
+    \b
+    Example:
+      orchrisk contracts draft --lake lake --cohort baseline --sla 2s > contracts.yaml
+    """
+    drafting = importlib.import_module("analysis.drafting")
+    quantiles = importlib.import_module("analysis.contracts").QUANTILES
+    wish = drafting.Wish(sla, quantiles[quantile], success, downstream_share, give_up)
+    scope = Scope(cohort=cohort, since=since, until=until)
+    _print(_contract_answers().draft(lake, scope, wish, earlier=earlier), as_json=as_json)
+
+
 @promises.command("diff", context_settings=CONTEXT)
 @click.argument("before", type=contract_file)
 @click.argument("after", type=contract_file)

@@ -2,9 +2,23 @@
 
 from pathlib import Path
 
-from analysis import contracts, gates, promises, summary, words
+from analysis import contracts, drafting, engine, gates, promises, summary, words
+from analysis.scope import Scope
 from app.answers import NO, Answer
 from app.terminal import table
+
+
+def draft(lake: Path, scope: Scope, wish: drafting.Wish, *, earlier: Path | None) -> Answer:
+    """Return a contract that the baseline keeps; its text is the file.
+
+    Raises:
+        ContractError: The baseline cannot keep what was wished, or has too little to tell.
+    """
+    kept = contracts.load(earlier) if earlier else None
+    with engine.connect(lake) as model:
+        drafted = drafting.draft(model, scope, wish, earlier=kept)
+    facts = {name: value for name, value in vars(drafted).items() if name != "contracts"}
+    return Answer(summary.plain(facts), drafted.text.rstrip("\n"))
 
 
 def diff(before: Path, after: Path) -> Answer:

@@ -66,6 +66,8 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
         "conversation_id": frame["unit"],
         "unit_id": frame["unit"],
         "pilot_variant": None,
+        "tenant": None,
+        "environment": None,
         "fault_id": None,
         "weight": 1.0,
     }
@@ -112,6 +114,9 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
                 "first_chunk_ms": None,
                 "service_version": frame["cohort"] + ".1",
                 "attempts": 1,
+                "error_class": None,
+                "timeout_ms": None,
+                "http_method": None,
                 "is_error": frame["is_failed"] & (place == 1),
                 "input_tokens": 1,
                 "output_tokens": 1,
