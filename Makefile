@@ -12,7 +12,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
 MAY_APT := command -v apt-get >/dev/null 2>&1 && $(SUDO) true 2>/dev/null
 APT := $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
 
-.PHONY: demo test lint types layers tests notebooks browser bench-ingest bench-model bench-metrics lock clean
+.PHONY: demo test test-all lint types layers tests tests-all notebooks browser bench-ingest bench-model bench-metrics lock clean
 
 # The stamps are as new as the locks, so that a changed pin reinstalls.
 .venv/installed: requirements.lock pyproject.toml
@@ -36,6 +36,9 @@ demo: .venv/installed
 
 test: lint types layers tests notebooks
 
+# Half an hour: simulations, kills, giant traces and long walks too, and how much of the code was run.
+test-all: lint types layers tests-all notebooks
+
 lint: .venv/developed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -47,6 +50,9 @@ layers: .venv/developed
 	$(BIN)/lint-imports
 
 tests: .venv/developed browser
+	$(BIN)/pytest -n 2 -m "not slow"
+
+tests-all: .venv/developed browser
 	$(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered
 
 notebooks: .venv/developed

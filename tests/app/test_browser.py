@@ -76,6 +76,7 @@ def test_every_page_is_drawn_and_nothing_leaves_this_machine(page, sample):
     assert strangers(page) == set()
 
 
+@pytest.mark.slow
 def test_the_scope_stays_in_the_address_over_every_page(page, sample):
     page.goto(f"{sample}/boundaries?cohort=baseline&agent=loan-officer")
     settled(page, HEADINGS["Boundaries"])

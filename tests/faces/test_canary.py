@@ -152,6 +152,7 @@ def test_the_canary_is_not_in_any_byte_beside_the_data(lake: tuple[Path, str]) -
             assert CANARY.encode() not in file.read_bytes(), file.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [("profile",), ("profile", "--json"), ("check",), ("lake", "list"), ("lake", "list", "--json")],

@@ -21,6 +21,7 @@ def test_the_names_of_all_questions_are_listed():
     assert all(question.endswith("?") for question in told.values())
 
 
+@pytest.mark.slow
 def test_every_question_has_an_answer(sample):
     with engine.connect(sample.lake) as model:
         empty = [name for name in measures.names() if measures.ask(model, name, Scope()).empty]

@@ -44,6 +44,7 @@ def test_every_planted_fault_is_found_and_nothing_else(judged):
     assert selftest.answer(rows, elsewhere).exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_fault_that_is_gone_from_the_traces_is_missed_and_the_others_are_found(spoilt):
     rows, elsewhere = spoilt
     told = selftest.answer(rows, elsewhere)

@@ -120,6 +120,7 @@ def edited(data: bytes, edits: list[tuple[int, int, str]]) -> bytes:
     return bytes(bytes_of)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(DUMPS, EDITS)
 def test_damaged_json_costs_both_decoders_the_same(

@@ -72,6 +72,7 @@ def test_the_number_of_threads_changes_nothing(
     assert_same_lake(tmp_path / "one", tmp_path / "more")
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(spans=DUMPS, cut=st.integers(0, 12))
 def test_files_in_any_order_and_any_packaging_give_one_lake(

@@ -113,6 +113,7 @@ while not (Path(sys.argv[1]) / "done").exists():
 """
 
 
+@pytest.mark.slow
 def test_readers_writers_and_compactions_at_once_lose_and_double_nothing(tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     ingest(lake, 0, name="first", count=20)

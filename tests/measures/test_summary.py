@@ -24,6 +24,7 @@ def month(tmp_path_factory):
     model.close()
 
 
+@pytest.mark.slow
 def test_the_month_is_json_and_the_same_however_often_it_is_told(month):
     assert month[0] == month[1]
 

@@ -196,6 +196,7 @@ def as_rows(drawn, forest):
     return rows
 
 
+@pytest.mark.slow
 @settings(
     max_examples=6,
     deadline=None,

@@ -88,6 +88,7 @@ def built(lake: Path, target: Path, *, a_load: int = growth.SPANS_A_LOAD) -> dic
     return tables(target)
 
 
+@pytest.mark.slow
 def test_a_model_made_in_parts_is_the_model_made_at_once(drawn, lay, tmp_path):
     lake = lay(drawn_rows(drawn, 1, 60), tmp_path / "lake")
 
@@ -125,6 +126,7 @@ def test_a_grown_model_is_the_model_made_anew(drawn, lay, tmp_path, monkeypatch,
         assert anew["turn_signals"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", [0, 0.5])
 def test_from_an_earlier_model_that_is_spoilt_a_whole_one_is_made(drawn, lay, tmp_path, left):
     lake, cache = tmp_path / "lake", tmp_path / "cache"

@@ -37,6 +37,7 @@ def span(number: int, parent: int | None, **columns: object) -> dict[str, object
     } | columns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("types", [("tool",), ("agent", "step", "tool", "model")], ids="-".join)
 @pytest.mark.parametrize("status", ["UNSET", "ERROR"])
 def test_a_trace_100_000_spans_deep_ends(build, query, types, status):

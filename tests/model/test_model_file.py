@@ -42,6 +42,7 @@ def test_more_spans_make_another_model_and_remove_the_old_one(drawn, build, tmp_
     assert len(before.ask("request_latencies")) == 2
 
 
+@pytest.mark.slow
 def test_two_processes_that_build_at_once_both_end_well(drawn, build, tmp_path):
     lake = tmp_path / "lake"
     model = build(drawn(DRAWING), lake)

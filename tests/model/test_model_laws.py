@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -126,6 +127,7 @@ def test_every_span_is_in_one_group_and_every_call_is_told_once(drawn, build, qu
     ) == [(0,)]
 
 
+@pytest.mark.slow
 @many
 @given(traces=TRACES, seed=st.integers(0, 999))
 def test_neither_order_nor_files_change_the_model(
