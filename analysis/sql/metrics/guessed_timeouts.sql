@@ -8,6 +8,22 @@ WITH
 
 -- What ended without an answer, or by a time-out of its own client. A status of the callee or of a gateway is an
 -- answer, even one that says time-out. An agent or tool names what happened inside it.
+unanswered AS (
+    SELECT
+        node_id,
+        trace_no,
+        error_class = 'incomplete'    AS is_unsaid
+    FROM nodes
+    WHERE role = 'leaf'
+        AND (
+            error_class = 'incomplete'
+            OR error_class = 'timeout'
+            AND regexp_matches(coalesce(error_type, exception_type), '(?i)timeout|timed.?out')
+            AND NOT regexp_matches(coalesce(error_type, exception_type), '(?i)gateway')
+        )
+),
+
+-- all spans of their traces: one of them may have had the time-out
 endings AS (
     SELECT
         nodes.node_id,
@@ -15,43 +31,88 @@ endings AS (
         nodes.start_ns,
         nodes.end_ns,
         nodes.composite_id,
-        nodes.role,
-        coalesce(groups.group_id, nodes.node_id)                                  AS group_id,
-        nodes.role = 'leaf' AND coalesce(nodes.error_class = 'incomplete', false)  AS is_unsaid,
-        nodes.role = 'leaf' AND coalesce(
-            nodes.error_class = 'timeout'
-            AND regexp_matches(coalesce(nodes.error_type, nodes.exception_type), '(?i)timeout|timed.?out')
-            AND NOT regexp_matches(coalesce(nodes.error_type, nodes.exception_type), '(?i)gateway'),
-            false
-        )                                                                         AS is_named
+        coalesce(groups.group_id, nodes.node_id)   AS group_id,
+        unanswered.node_id IS NOT NULL             AS is_given_up
     FROM nodes
+    SEMI JOIN unanswered AS met
+        ON met.trace_no = nodes.trace_no
     LEFT JOIN groups
         ON groups.node_id = nodes.node_id
+    LEFT JOIN unanswered
+        ON unanswered.node_id = nodes.node_id
     WHERE nodes.role <> 'transparent'
+),
+
+told AS (
+    SELECT
+        calls.cohort,
+        calls.boundary_id,
+        calls.call_id,
+        calls.client_ms,
+        calls.error_class,
+        calls.timeout_ms,
+        calls.attempts,
+        unanswered.node_id IS NOT NULL                                             AS is_given_up,
+        coalesce(unanswered.is_unsaid, false)                                      AS is_unsaid
+    FROM calls
+    LEFT JOIN unanswered
+        ON unanswered.node_id = calls.call_id
+),
+
+-- of each boundary that gave up anything, what all its calls say
+boundaries AS (
+    SELECT
+        cohort,
+        boundary_id,
+        count(*)                                                    AS calls,
+        count(*) FILTER (is_given_up)                               AS given_up,
+        max(client_ms)                                              AS longest_ms,
+        coalesce(max(client_ms) FILTER (NOT is_given_up), 0)        AS answered_ms,
+        -- Some clients never tell how a call ended.
+        bool_or(error_class IS DISTINCT FROM 'incomplete')          AS is_end_told,
+        bool_or(timeout_ms IS NOT NULL)                             AS is_timeout_told,
+        max(attempts)                                               AS most_attempts
+    FROM told
+    GROUP BY
+        cohort,
+        boundary_id
+    HAVING count(*) FILTER (is_given_up) > 0
 ),
 
 seen AS (
     SELECT
-        calls.*,
+        calls.cohort,
+        calls.boundary_id,
+        calls.call_id,
+        calls.caller,
+        calls.callee,
+        calls.caller_id,
+        calls.trace_id,
+        calls.trace_no,
+        calls.started_at,
+        calls.start_ns,
+        calls.end_ns,
+        calls.client_ms,
+        told.is_unsaid,
         ending.group_id,
-        ending.is_unsaid,
-        ending.is_unsaid OR ending.is_named          AS is_given_up,
         caller.group_id                              AS outer_id,
         caller.composite_id                          AS above_id,
         -- Over with its caller, who began earlier: the time may have been the caller's.
-        ending.is_unsaid
+        told.is_unsaid
         AND calls.caller_id IS NOT NULL
         AND coalesce(
             abs(caller.end_ns - calls.end_ns) <= 5000000
             AND calls.start_ns - caller.start_ns > 0.02 * (calls.end_ns - calls.start_ns),
             true
-        )                                            AS is_callers,
-        max(calls.client_ms) OVER (PARTITION BY calls.cohort, calls.boundary_id)  AS longest_ms
-    FROM calls
+        )                                            AS is_callers
+    FROM told
+    INNER JOIN calls
+        ON calls.call_id = told.call_id
     INNER JOIN endings AS ending
         ON ending.node_id = calls.call_id
     LEFT JOIN endings AS caller
         ON caller.node_id = calls.caller_id
+    WHERE told.is_given_up
 ),
 
 -- Calls that ended together with what else was given up, or with what else its caller, or who called that, had
@@ -66,8 +127,7 @@ together AS (
         AND other.start_ns < seen.end_ns
     WHERE seen.is_unsaid
         AND (
-            other.is_unsaid
-            OR other.is_named
+            other.is_given_up
             OR other.composite_id IN (seen.caller_id, seen.above_id)
                 AND other.group_id IS DISTINCT FROM seen.outer_id
         )
@@ -80,8 +140,7 @@ overdue AS (
     INNER JOIN calls AS outer_call
         ON outer_call.call_id = seen.outer_id
         AND outer_call.call_id <> seen.call_id
-    WHERE seen.is_given_up
-        AND abs(seen.end_ns - outer_call.start_ns - outer_call.timeout_ms * 1e6) <= 5000000
+    WHERE abs(seen.end_ns - outer_call.start_ns - outer_call.timeout_ms * 1e6) <= 5000000
 ),
 
 marked AS (
@@ -89,13 +148,14 @@ marked AS (
         seen.*,
         overdue.call_id IS NOT NULL                 AS is_overdue,
         -- All of them lie within 2 % of one value.
-        client_ms >= 0.98 / 1.02 * longest_ms       AS is_near,
-        is_near
-        AND is_given_up
+        client_ms >= 0.98 / 1.02 * boundaries.longest_ms
         AND NOT is_callers
         AND NOT is_overdue
         AND together.call_id IS NULL                AS is_own
     FROM seen
+    INNER JOIN boundaries
+        ON boundaries.cohort = seen.cohort
+        AND boundaries.boundary_id = seen.boundary_id
     LEFT JOIN together
         ON together.call_id = seen.call_id
     LEFT JOIN overdue
@@ -104,26 +164,27 @@ marked AS (
 
 counted AS (
     SELECT
-        cohort,
-        boundary_id,
-        any_value(caller) || ' → ' || any_value(callee)             AS boundary,
-        median(client_ms) FILTER (is_own)                           AS typical_ms,
-        count(*)                                                    AS calls,
-        count(*) FILTER (is_given_up)                               AS given_up,
-        count(*) FILTER (is_overdue)                                AS at_callers_deadline,
-        count(*) FILTER (is_own)                                    AS at_longest,
-        count(DISTINCT trace_id) FILTER (is_own)                    AS traces,
-        min(client_ms) FILTER (is_own)
-        > coalesce(max(client_ms) FILTER (NOT is_given_up), 0)      AS is_after_answers,
-        -- Some clients never tell how a call ended.
-        bool_or(error_class IS DISTINCT FROM 'incomplete')          AS is_end_told,
-        bool_or(timeout_ms IS NOT NULL)                             AS is_timeout_told,
-        max(attempts)                                               AS most_attempts,
-        min_by(trace_id, (started_at, call_id)) FILTER (is_given_up)  AS example_trace_id
+        marked.cohort,
+        marked.boundary_id,
+        any_value(marked.caller) || ' → ' || any_value(marked.callee)   AS boundary,
+        median(marked.client_ms) FILTER (marked.is_own)             AS typical_ms,
+        any_value(boundaries.calls)                                 AS calls,
+        any_value(boundaries.given_up)                              AS given_up,
+        count(*) FILTER (marked.is_overdue)                         AS at_callers_deadline,
+        count(*) FILTER (marked.is_own)                             AS at_longest,
+        count(DISTINCT marked.trace_id) FILTER (marked.is_own)      AS traces,
+        min(marked.client_ms) FILTER (marked.is_own) > any_value(boundaries.answered_ms)  AS is_after_answers,
+        any_value(boundaries.is_end_told)                           AS is_end_told,
+        any_value(boundaries.is_timeout_told)                       AS is_timeout_told,
+        any_value(boundaries.most_attempts)                         AS most_attempts,
+        min_by(marked.trace_id, (marked.started_at, marked.call_id))  AS example_trace_id
     FROM marked
+    INNER JOIN boundaries
+        ON boundaries.cohort = marked.cohort
+        AND boundaries.boundary_id = marked.boundary_id
     GROUP BY
-        cohort,
-        boundary_id
+        marked.cohort,
+        marked.boundary_id
 )
 
 SELECT
@@ -143,7 +204,6 @@ SELECT
     at_callers_deadline,                         -- of given_up, within 5 ms of what a span tells for their caller
     example_trace_id
 FROM counted
-WHERE given_up > 0
 ORDER BY
     cohort,
     boundary_id
