@@ -606,8 +606,9 @@ def demo(*, folder: Path, requests: int | None, port: int, is_served: bool) -> N
     show_default=True,
     help="User requests a month.",
 )
+@click.option("--seed", type=int, help="Of another sample; the same seed, the same sample.")
 @json_option
-def selftest(*, requests: int, as_json: bool) -> None:
+def selftest(*, requests: int, seed: int | None, as_json: bool) -> None:
     """Find planted faults in a made-up system, and say what was missed and what was false.
 
     Exits 0 when all is found and nothing false, 1 when not, 2 when a fault did not occur.
@@ -616,6 +617,7 @@ def selftest(*, requests: int, as_json: bool) -> None:
     Example:
       orchrisk selftest
     """
-    answer = _selftest().selftest(requests=requests, say=_say)
+    chosen = {} if seed is None else {"seed": seed}
+    answer = _selftest().selftest(requests=requests, say=_say, **chosen)
     _print(answer, as_json=as_json)
     sys.exit(answer.exit_code)

@@ -97,7 +97,7 @@ class _Asked:
     calls: pd.DataFrame
 
 
-def selftest(*, requests: int, say: Callable[[str], None]) -> Answer:
+def selftest(*, requests: int, say: Callable[[str], None], seed: int = simulate.SEED) -> Answer:
     """Return what the product finds in a fresh sample, held against its answer key.
 
     Exit code 0 when nothing that is to be seen was missed and nothing false was found, 1 when
@@ -106,7 +106,7 @@ def selftest(*, requests: int, say: Callable[[str], None]) -> Answer:
     with TemporaryDirectory(prefix="orchrisk-selftest-") as folder:
         root = Path(folder)
         say(f"Generating two months of {requests} requests with planted faults ...")
-        answers = simulate.write(root / "traces", requests=requests)
+        answers = simulate.write(root / "traces", requests=requests, seed=seed)
         say("Reading them in and building the model ...")
         for cohort in COHORTS:
             load.load([root / "traces" / cohort], root / "lake", cohort=cohort)
