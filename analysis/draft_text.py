@@ -22,8 +22,8 @@ class Timeout:
     timeout_ms: float | None
     why_not: str = ""
     is_told: bool = False
-    running: int = 0  # calls that ran longer
-    good_later: int = 0  # of these, went well
+    given_up_ratio: float = math.nan  # of today's successes
+    if_running_ratio: float = math.nan  # of the calls still running then, went well
     saved_ms: float = math.nan  # mean a call
 
 
@@ -67,7 +67,6 @@ class Written:
     downstream_at: str
     whole_ms: float
     whole_at: str
-    given_up_ratio: float
 
 
 def render(
@@ -128,7 +127,7 @@ def _boundaries(head: Written, terms: Sequence[Terms]) -> Iterator[str]:
                 yield f"    on_path: {_duration(each.on_path_ms)}"
             if each.quantile != head.quantile:
                 yield f"    quantile: {words.quantile(each.quantile)}"
-        yield from _timeout(each.timeout, head.given_up_ratio)
+        yield from _timeout(each.timeout)
         if each.is_idempotent:
             yield "    idempotent: true   # every call was GET, HEAD, OPTIONS, TRACE, PUT or DELETE"
 
@@ -151,7 +150,7 @@ def _evidence(each: Terms) -> str:
     )
 
 
-def _timeout(timeout: Timeout, given_up: float) -> Iterator[str]:
+def _timeout(timeout: Timeout) -> Iterator[str]:
     if timeout.timeout_ms is None:
         if timeout.why_not:
             yield f"    # no timeout: {timeout.why_not}"
@@ -159,11 +158,11 @@ def _timeout(timeout: Timeout, given_up: float) -> Iterator[str]:
     if timeout.is_told:
         yield f"    timeout: {_duration(timeout.timeout_ms)}   # as its calls tell"
         return
-    later = f"{timeout.good_later} of {timeout.running}"
     yield (
-        f"    timeout: {_duration(timeout.timeout_ms)}   # gives up at most "
-        f"{words.percent(given_up)} of good calls, solid; {later} still running then went well; "
-        f"saves {words.time(timeout.saved_ms)} a call"
+        f"    timeout: {_duration(timeout.timeout_ms)}   # gives up "
+        f"{words.percent(timeout.given_up_ratio)} of good calls, solid; of those running then "
+        f"{words.percent(timeout.if_running_ratio)} went well; saves "
+        f" {words.time(timeout.saved_ms)} a call"
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import access, compliance, draft_text, path_budgets, samples, stats, words
+from analysis import access, compliance, draft_text, path_budgets, samples, stats, timeouts, words
 from analysis.contracts import (
     DEFAULT_QUANTILE,
     ContractError,
@@ -25,7 +25,7 @@ from analysis.scope import Scope
 # All calls but models may take this share of the SLA on the critical path.
 DOWNSTREAM_SHARE = 0.30
 # Good calls that a drafted time-out may give up.
-GIVEN_UP = 0.005
+GIVEN_UP = timeouts.LOSS_RATIO
 DOWNSTREAM_GATE = 0.95
 # Quantiles that a drafted rule may speak of, the highest first; p* is p99 at most.
 LEVELS = tuple(per_cent / 100 for per_cent in range(98, 49, -1))
@@ -111,15 +111,23 @@ def draft(
     held = samples.each(
         model,
         scope,
-        ["client_ms", "is_error", "is_timed_out", "timeout_ms", "attempts", "is_idempotent"],
-        lambda key, calls: _of_calls(
-            calls, levels.get(key[1], path_budgets.MOST), sla_ms, wish.given_up_ratio
-        ),
+        ["client_ms", "timeout_ms", "is_idempotent"],
+        lambda key, calls: _of_calls(calls, levels.get(key[1], path_budgets.MOST)),
         metric="call_terms",
     )
+    waits = {
+        row["boundary_id"]: row
+        for row in timeouts.suggested(
+            model, scope, loss_ratio=wish.given_up_ratio, is_loss_accepted=True
+        ).to_dict("records")
+    }
     places = {name: place for place, name in enumerate(told.names)}
     terms = [
-        _terms(fact, held[cohort, fact["boundary_id"]], told, places, whole, levels)
+        _terms(
+            *(fact, held[cohort, fact["boundary_id"]], told, places, whole, levels),
+            waits.get(fact["boundary_id"]),
+            sla_ms,
+        )
         for fact in facts.sort_values(["caller", "callee", "boundary_id"]).to_dict("records")
     ]
     uses = access.use(model, scope)
@@ -140,7 +148,6 @@ def draft(
             downstream_at=_range(reached[is_down > 0]),
             whole_ms=path_budgets.most_ms(told, whole, wish.quantile),
             whole_at=_range(reached),
-            given_up_ratio=wish.given_up_ratio,
         )
         text = draft_text.render(written, shown, uses[uses["calls"] > 0], earlier)
         contracts = parse(text.encode(), "draft")
@@ -277,50 +284,49 @@ class _Calls:
 
     sample: stats.Sample
     budget_ms: float
-    timeout: Timeout
+    told_timeout_ms: float | None
     is_idempotent: bool | None
 
 
-def _of_calls(calls: pd.DataFrame, p: float, sla_ms: float, given_up: float) -> _Calls:
+def _of_calls(calls: pd.DataFrame, p: float) -> _Calls:
     sample = stats.sample(calls["client_ms"], stats.codes(calls["unit_id"]), calls["weight"])
     methods = calls["is_idempotent"]
     return _Calls(
         sample,
         max(_rounded(path_budgets.value_at(sample, p), up=True), _LEAST_MS),
-        _timeout(calls, sla_ms, given_up),
+        _told_timeout(calls),
         # One call without a method leaves it open whether all may be repeated.
         None if methods.isna().any() else bool(methods.astype(bool).all()),
     )
 
 
-def _timeout(calls: pd.DataFrame, sla_ms: float, given_up: float) -> Timeout:
-    """Return the time-out that gives up at most this share of the good calls."""
-    told = calls["timeout_ms"].dropna().unique()
-    if len(told):
-        if len(told) > 1 or calls["timeout_ms"].isna().any() or not 0 < told[0] <= sla_ms:
-            return Timeout(None, "its calls tell different time-outs, or one beyond the SLA")
-        return Timeout(float(told[0]), is_told=True)
-    is_good = ~calls["is_error"].astype(bool)
-    good = calls[is_good]
-    sample = stats.sample(good["client_ms"], stats.codes(good["unit_id"]), good["weight"])
-    tail = stats.percentile(sample, 1 - given_up)
-    if tail.grade is not stats.Grade.SOLID:
-        units = max(stats.SOLID_UNITS, math.ceil(stats.SOLID_TAIL_UNITS / given_up - 1e-9))
-        return Timeout(
-            None, f"{words.count(units)} units of good calls are needed, {tail.units} are there"
-        )
-    if calls["is_timed_out"].astype(bool).mean() > given_up:
-        return Timeout(None, "calls end at a time-out already: nothing is known beyond it")
-    limit_ms = _rounded(tail.upper, up=True)
-    if limit_ms > sla_ms:
-        return Timeout(None, f"good calls take up to {words.time(limit_ms)}, longer than the SLA")
-    waited, weights = calls["client_ms"].to_numpy(np.float64), calls["weight"].to_numpy(np.float64)
-    is_later = waited > limit_ms
+def _told_timeout(calls: pd.DataFrame) -> float | None:
+    """Return the time-out that every call tells, where it is one and the same."""
+    told = calls["timeout_ms"]
+    is_one = bool((told == told.iloc[0]).all()) and told.iloc[0] > 0
+    return float(told.iloc[0]) if is_one else None
+
+
+def _timeout(
+    calls: _Calls, found: Mapping[Hashable, Any] | None, least_ms: float, most_ms: float
+) -> Timeout:
+    """Return the time-out to write, above the budget and within the SLA, or why there is none."""
+    limit_ms = calls.told_timeout_ms
+    if limit_ms is None:
+        if found is None or found["label"] != timeouts.Label.SUGGESTED:
+            return Timeout(None, found["reason"] if found else "no call went well")
+        limit_ms = _rounded(found["suggested_ms"], up=True)
+    if limit_ms > most_ms:
+        return Timeout(None, f"{words.time(limit_ms)} is longer than the SLA")
+    if limit_ms < least_ms:
+        return Timeout(None, f"{words.time(limit_ms)} would lie below the budget")
+    if calls.told_timeout_ms is not None or found is None:
+        return Timeout(limit_ms, is_told=True)
     return Timeout(
         limit_ms,
-        running=int(is_later.sum()),
-        good_later=int((is_later & is_good.to_numpy()).sum()),
-        saved_ms=float(np.average(waited - np.minimum(waited, limit_ms), weights=weights)),
+        given_up_ratio=found["given_up_ratio"],
+        if_running_ratio=found["if_running_ratio"],
+        saved_ms=found["saved_ms"],
     )
 
 
@@ -331,6 +337,8 @@ def _terms(
     places: Mapping[str, int],
     allotted: stats.Floats,
     levels: Mapping[str, float],
+    found: Mapping[Hashable, Any] | None,
+    sla_ms: float,
 ) -> Terms:
     """Return the promises of a boundary: the highest quantile at which both budgets are proven."""
     boundary = str(fact["boundary_id"])
@@ -352,9 +360,6 @@ def _terms(
         else stats.NOTHING
     )
     is_written = chosen is not None and calls.budget_ms <= _MOST_MS
-    timeout = calls.timeout
-    if timeout.timeout_ms is not None and is_written and timeout.timeout_ms < calls.budget_ms:
-        timeout = Timeout(None, "it would lie below the budget")
     return Terms(
         boundary_id=boundary,
         caller=str(fact["caller"]),
@@ -367,7 +372,7 @@ def _terms(
         quantile=chosen if is_written else None,
         budget_ms=calls.budget_ms if is_written else None,
         on_path_ms=on_path_ms if is_written and share.n else None,
-        timeout=timeout,
+        timeout=_timeout(calls, found, calls.budget_ms if is_written else 0.0, sla_ms),
         is_idempotent=calls.is_idempotent,
         why_not="" if is_written else "too few calls to prove any budget",
     )
@@ -391,7 +396,7 @@ def _without(terms: Terms) -> Terms:
         quantile=None,
         budget_ms=None,
         on_path_ms=None,
-        timeout=Timeout(None, ""),
+        timeout=Timeout(None),
         why_not="its rule would also match another boundary: set it by hand",
     )
 

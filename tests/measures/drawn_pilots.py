@@ -114,6 +114,8 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
                 "first_chunk_ms": None,
                 "service_version": frame["cohort"] + ".1",
                 "attempts": 1,
+                "caller_id": None,
+                "end_ns": frame["start_ns"] + (ms[f"ms_{place}"] * 1e6).astype("int64"),
                 "error_class": None,
                 "timeout_ms": None,
                 "http_method": None,
@@ -145,7 +147,17 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
             origin_weight=1.0,
         ),
         "nodes": asked[["cohort", "trace_no", "service"]].assign(
-            parent_state="root", is_cut=False, service_version=frame["cohort"] + ".1"
+            node_id=node,
+            start_ns=frame["start_ns"],
+            end_ns=frame["start_ns"],
+            composite_id=None,
+            role="composite",
+            error_class=None,
+            error_type=None,
+            exception_type=None,
+            parent_state="root",
+            is_cut=False,
+            service_version=frame["cohort"] + ".1",
         ),
         "accesses": accesses if accesses is not None else _accesses(every, "read"),
     }
@@ -155,7 +167,10 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
             connection.execute(f"CREATE TABLE {name} AS FROM drawn")
             connection.unregister("drawn")
         connection.execute("ALTER TABLE accesses ALTER sensitivity TYPE VARCHAR[]")
-        connection.execute("CREATE TABLE groups AS SELECT call_id AS node_id, cohort FROM calls")
+        connection.execute(
+            "CREATE TABLE groups AS "
+            "SELECT call_id AS node_id, call_id AS group_id, cohort FROM calls"
+        )
         # What drawn requests say nothing of is there and empty.
         for name in CONDITIONS.keys() - tables.keys() - {"groups"}:
             connection.execute(

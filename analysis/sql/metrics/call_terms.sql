@@ -1,4 +1,4 @@
--- What does every call tell of time-outs, tries and methods?
+-- What does every call tell of time-outs and methods?
 --
 -- unit: ms
 -- better: lower
@@ -10,10 +10,7 @@ SELECT
     cohort,
     unit_id,                                                     -- conversation, else trace: what is independent
     client_ms,                                                   -- what the caller waited
-    is_error,
-    coalesce(error_class = 'timeout', false)  AS is_timed_out,
     timeout_ms,                                                  -- what a span tells that its caller waits at most
-    attempts,                                                    -- tries inside the call
     -- 1 or 0 by the method, RFC 9110, 9.2.2; null where none is told
     (http_method IN ('GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'))::DOUBLE  AS is_idempotent,
     weight                                                       -- calls this one stands for, where traces were sampled
