@@ -10,6 +10,8 @@ from analysis.engine import Model
 from analysis.scope import Scope
 
 UNATTRIBUTED = ""
+# So many requests show what is meant; the list of all is a question to the lake.
+EVIDENCE = 3
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,9 @@ class Attribution:
     """Bad user requests per 1,000, split over boundaries.
 
     `by_boundary` has one row a boundary: boundary_id, failed_per_1000, late_per_1000,
-    bad_per_1000 with its bounds. Its sum plus `unattributed_per_1000` is `total_per_1000`.
+    bad_per_1000 with its bounds; failed_requests and late_requests, those it has any part in;
+    request_ids, up to three of which it has most of. Its sum plus `unattributed_per_1000` is
+    `total_per_1000`.
     """
 
     by_boundary: pd.DataFrame
@@ -130,7 +134,9 @@ def _summed(requests: pd.DataFrame, parts: pd.DataFrame) -> Attribution:
         bad = stats.bucket_sums(mine["mass"], mine["bucket"].to_numpy(np.intp))
         failed, late = (1000 * float(mass.get((name, column), 0.0)) / total for column in (0, 1))
         lower, upper = stats.bootstrap(per_1000, np.column_stack([bad, requests_sums]))
-        rows.append((name, failed + late, lower, upper, failed, late))
+        met = mine.groupby("column")["request_id"].nunique()
+        counts = (int(met.get(column, 0)) for column in (0, 1))
+        rows.append((name, failed + late, lower, upper, failed, late, *counts, _foremost(mine)))
     frame = pd.DataFrame(rows, columns=_COLUMNS).sort_values(
         ["bad_per_1000", "boundary_id"], ascending=[False, True], ignore_index=True
     )
@@ -142,6 +148,12 @@ def _summed(requests: pd.DataFrame, parts: pd.DataFrame) -> Attribution:
         len(requests),
         requests["unit_id"].nunique(),
     )
+
+
+def _foremost(parts: pd.DataFrame) -> tuple[int, ...]:
+    """Return the requests of which most is charged to one boundary."""
+    most = parts[parts["share"] > 0].sort_values(["share", "request_id"], ascending=[False, True])
+    return tuple(most["request_id"].drop_duplicates().head(EVIDENCE))
 
 
 def per_1000(sums: stats.Floats) -> stats.Floats:
@@ -156,4 +168,7 @@ _COLUMNS = [
     "bad_per_1000_upper",
     "failed_per_1000",
     "late_per_1000",
+    "failed_requests",
+    "late_requests",
+    "request_ids",
 ]

@@ -1,5 +1,6 @@
 """Reads contracts.yaml: what a pilot promised, with the line of every promise."""
 
+import datetime as dt
 import difflib
 import hashlib
 import re
@@ -41,6 +42,7 @@ _TOP = (
     "boundaries",
     "access",
     "gates",
+    "acknowledged",
 )
 _SLA = (*QUANTILES, "success")
 _COHORTS = ("baseline", "pilot")
@@ -49,11 +51,13 @@ _RULE = (
     *("timeout", "idempotent", "retries", "fallback"),
 )
 _ACCESS = ("agent", "allow", "sensitive")
+_ACKNOWLEDGED = ("finding", "subject", "owner", "reason", "until")
 _UNITS_MS = {"ms": 1.0, "s": 1_000.0, "min": 60_000.0}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|min)", re.ASCII)
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)%", re.ASCII)
 _QUANTILE = re.compile(r"p([1-9][0-9]?(?:\.[0-9]{1,2})?)", re.ASCII)
 _WHOLE = re.compile(r"[0-9]{1,4}", re.ASCII)
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _HOST = re.compile(r"[^\s/]+")
 _ARROW = re.compile(r"(\S(?:.*\S)?) (?:->|→) (\S(?:.*\S)?)", re.ASCII)
 _YAML = "tag:yaml.org,2002:"
@@ -144,6 +148,24 @@ class Grant:
 
 
 @dataclass(frozen=True)
+class Acknowledgement:
+    """One finding that somebody answers for, until a day."""
+
+    finding: str  # glob of a finding's rule
+    subject: str  # glob of the boundary, the use, or whatever it is about
+    owner: str
+    reason: str
+    until: dt.date  # the last day it counts
+    line: int
+
+    def covers(self, finding: str, subject: str) -> bool:
+        """Return whether a finding is meant; arrows may be written `->`."""
+        return fnmatchcase(finding, self.finding) and fnmatchcase(
+            subject.replace("\u2192", "->"), self.subject.replace("\u2192", "->")
+        )
+
+
+@dataclass(frozen=True)
 class Contracts:
     """A whole contracts file."""
 
@@ -156,6 +178,7 @@ class Contracts:
     access: tuple[Grant, ...] = ()
     sensitive: tuple[str, ...] = ()  # globs of resources
     gates: Mapping[str, float] = field(default_factory=dict)
+    acknowledged: tuple[Acknowledgement, ...] = ()
     path: str = ""
     digest: str = ""  # sha256 of the file
 
@@ -251,6 +274,15 @@ class _Place:
             self.refuse(f"`{self._raw()}` is neither true nor false.")
         return self._raw().lower() == "true"
 
+    def day(self) -> dt.date:
+        """Return a day such as 2026-12-31."""
+        try:
+            # Python reads other spellings of ISO 8601, too.
+            is_day = _DAY.fullmatch(self._raw()) is not None
+            return dt.date.fromisoformat(self._raw() if is_day else "")
+        except ValueError:
+            self.refuse(f"`{self._raw()}` is no day; write 2026-12-31.")
+
     def one_of(self, known: tuple[str, ...]) -> str:
         """Return one of a closed set of words."""
         value = self.text()
@@ -308,6 +340,9 @@ def parse(raw: bytes, name: str = "contracts.yaml") -> Contracts:
         access=grants,
         sensitive=sensitive,
         gates={key: place.ratio() for key, place in gates.items()},
+        acknowledged=tuple(_acknowledgement(place) for place in top["acknowledged"].items())
+        if "acknowledged" in top
+        else (),
         path=name,
         digest=hashlib.sha256(raw).hexdigest(),
     )
@@ -416,6 +451,21 @@ def _grants(agent: str, place: _Place) -> Iterator[Grant]:
         if access not in ACCESSES:
             place.refuse(f"access `{access}` is not known. {_nearest(access, ACCESSES)}")
         yield Grant(agent, resource.strip(), access, place.line)
+
+
+def _acknowledgement(place: _Place) -> Acknowledgement:
+    values = place.mapping(_ACKNOWLEDGED)
+    for needed in ("finding", "owner", "reason", "until"):
+        if needed not in values:
+            place.refuse(f"an acknowledgement needs `{needed}`.")
+    return Acknowledgement(
+        finding=values["finding"].text(),
+        subject=values["subject"].text() if "subject" in values else "*",
+        owner=values["owner"].text(),
+        reason=values["reason"].text(),
+        until=values["until"].day(),
+        line=place.line,
+    )
 
 
 def _compose(raw: bytes, name: str) -> yaml.Node:

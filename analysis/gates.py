@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import pandas as pd
 
-from analysis import compliance, pilot, stats, words
+from analysis import compliance, pilot, state, stats, words
 from analysis.access import Granted, footprint
 from analysis.compliance import Label
 from analysis.contracts import Contracts
@@ -62,6 +62,8 @@ class Gate:
     missing: str
     page: str
     better: str = "higher"  # the good side of the limit
+    key: str = ""  # which condition this is, whatever its name
+    parts: tuple[str, ...] = ()  # the boundaries that break it, by id
 
 
 def verdict(gates: list[Gate]) -> tuple[Answer, str]:
@@ -172,8 +174,8 @@ def judge(
             "budgets",
         )
 
-    gates = [
-        share_gate(
+    gates = {
+        "success": share_gate(
             "Request success",
             lambda level: stats.proportion(
                 ~requests["is_failed"].astype(bool),
@@ -185,20 +187,24 @@ def judge(
             total,
             "errors",
         ),
-        share("Requests within the SLA", "duration_ms", sla_ms, "within_sla"),
-        share("Requests within the downstream budget", "downstream_ms", budget_ms, "downstream"),
-        *([_budgets(model, contracts, scope, total)] if is_budgeted else []),
-        _containment(model, scope, limits["containment"], total),
-        _slower(compared, limits["slower"], total),
-        _coverage(model, scope, limits["coverage"], total),
-        _undeclared(model, contracts, scope),
-    ]
+        "within_sla": share("Requests within the SLA", "duration_ms", sla_ms, "within_sla"),
+        "downstream": share(
+            "Requests within the downstream budget", "downstream_ms", budget_ms, "downstream"
+        ),
+    }
+    if is_budgeted:
+        gates["budgets"] = _budgets(model, contracts, scope, total)
+    gates |= {
+        "containment": _containment(model, scope, limits["containment"], total),
+        "slower": _slower(compared, limits["slower"], total),
+        "coverage": _coverage(model, scope, limits["coverage"], total),
+        "grants": _undeclared(model, contracts, scope),
+    }
     if "escape" in limits:
-        gates.append(_escape(model, scope, requests, limits["escape"], total))
+        gates["escape"] = _escape(model, scope, requests, limits["escape"], total)
     if "state_kept" in limits:
-        missing = "Context kept across turns is not measured."
-        gates.append(_open_gate("Context kept", limits["state_kept"], missing, "state"))
-    return gates
+        gates["state_kept"] = _state_kept(model, scope, limits["state_kept"], total)
+    return [replace(gate, key=key) for key, gate in gates.items()]
 
 
 def _own_limits(contracts: Contracts | None) -> dict[str, float]:
@@ -240,7 +246,8 @@ def _budgets(model: Model, contracts: Contracts | None, scope: Scope, gates: int
     strict = compliance.by_boundary(
         model, contracts, scope, level=1 - 2 * FALSE_ALARM / (gates * len(frame))
     )
-    broken = list(strict.loc[strict["label"] == Label.BROKEN, "boundary"])
+    breaking = strict[strict["label"] == Label.BROKEN]
+    broken = list(breaking["boundary"])
     unkept = frame[frame["label"] != Label.KEPT]
     label = Result.FAILED if broken else Result.NOT_ENOUGH if len(unkept) else Result.PASSED
     missing = ", ".join(broken) or " ".join(unkept["reason"])
@@ -255,6 +262,7 @@ def _budgets(model: Model, contracts: Contracts | None, scope: Scope, gates: int
         "boundaries",
         missing,
         "budgets",
+        parts=tuple(breaking["boundary_id"]),
     )
 
 
@@ -379,4 +387,24 @@ def _escape(
         gates,
         "errors",
         better="lower",
+    )
+
+
+def _state_kept(model: Model, scope: Scope, required: float, gates: int) -> Gate:
+    """Return the gate on later turns that lost nothing; too few conversations settle nothing."""
+    name = "Turns that kept their context"
+    measured = state.kept(model, scope)
+    if measured.units < state.MIN_CONVERSATIONS:
+        missing = (
+            f"{words.counted(measured.units, 'conversation')} could be judged after the first "
+            f"turn; {state.MIN_CONVERSATIONS} are the least."
+        )
+        return _open_gate(name, required, missing, "errors")
+    return share_gate(
+        name,
+        lambda level: state.kept(model, scope, level=level),
+        required,
+        gates,
+        "errors",
+        noun="turns",
     )

@@ -79,11 +79,28 @@ def readiness(
         cohort=judged.cohort,
         gates=gates,
         figures=_figures(model, contracts, judged),
-        ranking=_ranking(model, contracts, judged, shares.by_boundary, shares.units, compared),
+        ranking=_ranking(
+            model,
+            contracts,
+            judged,
+            _shown(model, judged, shares.by_boundary),
+            shares.units,
+            compared,
+        ),
         unattributed_per_1000=shares.unattributed_per_1000,
         total_per_1000=shares.total_per_1000,
         requests=shares.requests,
     )
+
+
+def _shown(model: Model, scope: Scope, bad: pd.DataFrame) -> pd.DataFrame:
+    """Return the boundaries with the traces of the requests that show most of what they did."""
+    if bad.empty:
+        return bad.assign(trace_ids=pd.Series(dtype=object))
+    requests = model.ask("request_latencies", replace(scope, boundary=None, agent=None))
+    trace = dict(zip(requests["request_id"], requests["trace_id"], strict=True))
+    shown = [tuple(trace[each] for each in ids) for ids in bad["request_ids"]]
+    return bad.assign(trace_ids=pd.Series(shown, index=bad.index, dtype=object))
 
 
 def _ranking(
@@ -109,6 +126,10 @@ def _ranking(
     )
     parts = ["bad_per_1000", "failed_per_1000", "late_per_1000"]
     frame[parts] = frame[parts].fillna(0.0)
+    counts = ["failed_requests", "late_requests"]
+    frame[counts] = frame[counts].fillna(0).astype("int64")
+    is_shown = frame["trace_ids"].map(lambda ids: isinstance(ids, tuple))
+    frame["trace_ids"] = frame["trace_ids"].astype(object).where(is_shown, [()] * len(frame))
     # None among the units seen bounds the share of bad requests from above.
     frame["bad_per_1000_lower"] = frame["bad_per_1000_lower"].fillna(0.0)
     none_seen = 1000 * stats.wilson(0.0, max(units, 1))[1]
@@ -232,7 +253,7 @@ _P95 = list(tails.columns("p95_ms", stats.NOTHING))
 _RANKING = [
     *_NAMES,
     *("bad_per_1000", "bad_per_1000_lower", "bad_per_1000_upper"),
-    *("failed_per_1000", "late_per_1000"),
+    *("failed_per_1000", "late_per_1000", "failed_requests", "late_requests", "trace_ids"),
     *_P95,
     *("budget_ms", "of_budget_ratio", "p95_change_ratio"),
 ]

@@ -29,18 +29,18 @@ def by_turn(model: Model, scope: Scope) -> pd.DataFrame:
     return pd.concat([facts, figures], axis=1)
 
 
-def kept(model: Model, scope: Scope) -> stats.Estimate:
+def kept(model: Model, scope: Scope, *, level: float = stats.LEVEL) -> stats.Estimate:
     """Return the share of judged turns that lost nothing; the conversation is the unit.
 
     First turns are left out: nothing was there to be kept.
     """
     judged = model.ask("state_turns", scope)
     later = judged[judged["turn_index"] > 1]
-    return _share(later, ~later["is_lost"].astype(bool))
+    return _share(later, ~later["is_lost"].astype(bool), level=level)
 
 
-def _share(turns: pd.DataFrame, events: pd.Series) -> stats.Estimate:
-    estimate = stats.proportion(events, turns["conversation_id"], turns["weight"])
+def _share(turns: pd.DataFrame, events: pd.Series, *, level: float = stats.LEVEL) -> stats.Estimate:
+    estimate = stats.proportion(events, turns["conversation_id"], turns["weight"], level=level)
     if estimate.units < MIN_CONVERSATIONS:
         return replace(estimate, grade=stats.Grade.INSUFFICIENT)
     return estimate

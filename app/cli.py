@@ -43,6 +43,14 @@ def _contract_answers() -> ModuleType:
     return importlib.import_module("app.contract_answers")
 
 
+def _check_answers() -> ModuleType:
+    return importlib.import_module("app.check_answers")
+
+
+def _demo_answers() -> ModuleType:
+    return importlib.import_module("app.demo_answers")
+
+
 def _selftest() -> ModuleType:
     return importlib.import_module("app.selftest")
 
@@ -102,6 +110,9 @@ def scope_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         scoped = option(scoped)
     return scoped
+
+
+new_file = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
 def _print(answer: "Answer", *, as_json: bool) -> None:
@@ -302,18 +313,48 @@ def compare(
 @main.command(context_settings=CONTEXT)
 @lake_option
 @contracts_option
+@click.option(
+    "--baseline",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The --json of an earlier check; what it found does not count again.",
+)
+@click.option("--sarif", type=new_file, help="Write the findings as SARIF 2.1.0.")
+@click.option("--junit", type=new_file, help="Write gates and findings as JUnit XML.")
+@click.option("--markdown", type=new_file, help="Write a comment for a pull request.")
+@click.option(
+    "--today",
+    callback=_day,
+    help="The day that acknowledgements must reach; else the last day of the traces.",
+)
 @scope_options
 @json_option
-def check(*, lake: Path, contracts: Path | None, scope: Any, as_json: bool) -> None:
+def check(
+    *,
+    lake: Path,
+    contracts: Path | None,
+    baseline: Path | None,
+    today: date | None,
+    scope: Any,
+    as_json: bool,
+    **files: Path | None,
+) -> None:
     """Check budgets and readiness gates, and give the verdict.
 
-    Exits 0 when ready, 1 when not ready, 2 when the traces cannot tell yet.
+    Exits 0 when ready, 1 when not ready, 2 when the traces cannot tell yet. What the contract
+    acknowledges and what a baseline knows is told and does not count.
 
     \b
     Example:
-      orchrisk check --lake lake --contracts contracts.yaml
+      orchrisk check --lake lake --contracts contracts.yaml --sarif orchrisk.sarif
     """
-    answer = _answers().check(lake, contracts, scope)
+    answer = _check_answers().check(
+        lake,
+        contracts,
+        scope,
+        baseline=baseline,
+        today=today,
+        files={name: path for name, path in files.items() if path},
+    )
     _print(answer, as_json=as_json)
     sys.exit(answer.exit_code)
 
@@ -593,7 +634,9 @@ def demo(*, folder: Path, requests: int | None, port: int, is_served: bool) -> N
     Example:
       orchrisk demo demo --no-serve
     """
-    lake, contracts = _answers().demo(folder, requests=requests, say=_say, show=partial(click.echo))
+    lake, contracts = _demo_answers().demo(
+        folder, requests=requests, say=_say, show=partial(click.echo)
+    )
     if is_served:
         sys.exit(_serve(lake, contracts, address="127.0.0.1", port=port))
 

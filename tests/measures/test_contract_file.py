@@ -1,6 +1,7 @@
 import json
 import re
 from contextlib import contextmanager, suppress
+from datetime import date
 from pathlib import Path
 
 import jsonschema
@@ -35,6 +36,8 @@ access:
     allow: ["postgresql.crm.public.customers: read", "http:credit-score/*: read, execute"]
     sensitive: ["postgresql.crm.public.payment_cards"]
 gates: {escape: 0.5%, containment: 90%, state_kept: 99%, coverage: 95%}
+acknowledged:
+  - {finding: budget, subject: "a -> b", owner: team-a, reason: "moves", until: "2026-12-31"}
 """
 
 
@@ -56,6 +59,10 @@ def test_a_whole_contract_is_read_with_the_line_of_every_promise():
     ]
     assert found.sensitive == ("postgresql.crm.public.payment_cards",)
     assert found.gates["escape"] == 0.005
+    (accepted,) = found.acknowledged
+    assert (accepted.owner, accepted.until, accepted.line) == ("team-a", date(2026, 12, 31), 20)
+    assert accepted.covers("budget", "a → b")
+    assert not accepted.covers("access", "a → b")
 
 
 @pytest.mark.parametrize(
@@ -170,6 +177,11 @@ RULES = st.fixed_dictionaries(
 ACCESS = st.fixed_dictionaries(
     {"agent": TEXTS}, optional={"allow": st.lists(GRANTS, max_size=2), "sensitive": st.lists(TEXTS)}
 )
+DAYS = st.sampled_from(["2026-12-31", "2026-13-01", "2026-1-1", "20261231", "", "soon"])
+ACCEPTED = st.fixed_dictionaries(
+    {"finding": TEXTS, "owner": TEXTS, "reason": TEXTS},
+    optional={"subject": TEXTS, "until": DAYS, "til": DAYS},
+)
 FILES = st.fixed_dictionaries(
     {},
     optional={
@@ -187,6 +199,7 @@ FILES = st.fixed_dictionaries(
         "boundaries": st.lists(RULES, max_size=2),
         "access": st.lists(ACCESS, max_size=2),
         "gates": st.dictionaries(st.sampled_from(["escape", "coverage", "luck"]), RATIOS),
+        "acknowledged": st.lists(ACCEPTED, max_size=2),
         "gate": TEXTS,
     },
 ).filter(bool)

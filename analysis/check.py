@@ -1,0 +1,88 @@
+"""Everything that one check of a pilot says: the verdict, what is wrong, and what of it counts."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from analysis import access, compliance, findings, pilot, risk
+from analysis.contracts import Contracts
+from analysis.engine import Model
+from analysis.findings import Finding
+from analysis.risk import Readiness
+from analysis.scope import Scope
+
+# So many traces show what is meant.
+EVIDENCE = 3
+
+
+@dataclass(frozen=True)
+class Check:
+    """A verdict with its findings; `as_of` is the last day of the judged traces."""
+
+    readiness: Readiness
+    findings: list[Finding]
+    as_of: dt.date | None
+    budgets: pd.DataFrame
+    requests: pd.DataFrame
+
+
+def run(
+    model: Model,
+    contracts: Contracts | None,
+    scope: Scope,
+    *,
+    known: Mapping[str, str] | None = None,
+    today: dt.date | None = None,
+    comparison: pilot.Comparison | None = None,
+) -> Check:
+    """Return the check of a scope; the same lake, contract and baseline give the same answer.
+
+    Args:
+        model: The lake's model.
+        contracts: What was promised, and which findings somebody answers for.
+        scope: Narrows the question; its cohort, else the contract's pilot, is judged.
+        known: The level by key of an earlier check's findings.
+        today: The day that acknowledgements are held against; else the last of the traces, so
+            that the clock of the machine has no say.
+        comparison: Before against after in the same scope, where it is known already.
+    """
+    judged = compliance.judged(model, contracts, scope)
+    readiness = risk.readiness(model, contracts, scope, comparison=comparison)
+    budgets = compliance.by_boundary(model, contracts, scope)
+    requests = model.ask("request_latencies", judged)
+    as_of = today or (None if requests.empty else pd.Timestamp(requests["day"].max()).date())
+    uses = access.footprint(model, contracts, judged)
+    found = findings.of_gates(
+        readiness.gates, budgets, uses, _evidence(model, contracts, judged, requests)
+    )
+    return Check(
+        readiness,
+        findings.weighed(found, contracts, as_of, known or {}),
+        as_of,
+        budgets,
+        compliance.by_request(model, contracts, scope),
+    )
+
+
+def _evidence(
+    model: Model, contracts: Contracts | None, scope: Scope, requests: pd.DataFrame
+) -> dict[str, tuple[str, ...]]:
+    """Return traces that show what is wrong: by the key of a gate, and by boundary id."""
+    order = ["duration_ms", "request_id"]
+    worst = requests.sort_values(order, ascending=[False, True])
+    sla_ms = contracts.sla.limit_ms if contracts else None
+    late = worst if sla_ms is None else worst[worst["duration_ms"] > sla_ms]
+    slowest = model.ask("slowest", scope)
+    rules = compliance.rules_of(model, contracts, replace(scope, boundary=None))
+    limit_ms = {key: rule.budget_ms for key, rule in rules.items() if rule.budget_ms is not None}
+    over = slowest[slowest["client_ms"] > slowest["boundary_id"].map(limit_ms).astype("float64")]
+    return {
+        "success": _first(worst[worst["is_failed"].astype(bool)]),
+        "within_sla": _first(late),
+    } | {str(ident): _first(calls) for ident, calls in over.groupby("boundary_id")}
+
+
+def _first(rows: pd.DataFrame) -> tuple[str, ...]:
+    return tuple(rows["trace_id"].drop_duplicates().head(EVIDENCE))

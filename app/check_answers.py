@@ -1,0 +1,200 @@
+"""What `orchrisk check` answers: the data, the text, the exit code, and files for other tools."""
+
+import datetime as dt
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pandas as pd
+
+from analysis import check as checking
+from analysis import contracts, findings, summary, words
+from analysis.findings import Finding, Level, Status
+from analysis.scope import Scope
+from app import check_files
+from app.answers import COULD_NOT_TELL, NO, YES, Answer, boundary_cell, heading, listed, opened
+from app.terminal import table
+from ingest.errors import LakeError
+
+# The answer of an earlier check is a few hundred KB.
+MAX_BASELINE = 64 * 1024 * 1024
+
+
+def check(
+    lake: Path,
+    contracts_file: Path | None,
+    scope: Scope,
+    *,
+    baseline: Path | None = None,
+    today: dt.date | None = None,
+    files: Mapping[str, Path] | None = None,
+) -> Answer:
+    """Return the verdict with its gates, budgets and findings.
+
+    Exit code 1 when a finding that counts makes the pilot not ready, 2 when one leaves it open,
+    else 0. Without acknowledgements and baseline that is the verdict itself.
+
+    Args:
+        lake: The lake's folder.
+        contracts_file: What was promised.
+        scope: Narrows the question.
+        baseline: The JSON of an earlier check: what it found does not count again.
+        today: The day that acknowledgements are held against, else the last of the traces.
+        files: Where to write `sarif`, `junit` and `markdown`.
+    """
+    known = _known(baseline) if baseline else None
+    model, promised = opened(lake, contracts_file)
+    cohorts = model.cohorts()
+    if (
+        scope.cohort is None
+        and len(cohorts) > 1
+        and contracts.sides(cohorts, promised).pilot is None
+    ):
+        raise LakeError(
+            f"{lake}: holds the cohorts {', '.join(cohorts)}, and nothing says which to judge.\n"
+            "Hint: name it with --cohort, or under `cohorts:` in the contract."
+        )
+    told = checking.run(model, promised, scope, known=known, today=today)
+    parts = [
+        f"{str(told.readiness.label).upper()}: {told.readiness.reason}",
+        heading("Findings", _findings(told.findings)) + f"\n{_counts(told, known)}",
+        _gates(told.readiness),
+    ]
+    data: dict[str, Any] = {
+        "readiness": told.readiness,
+        "findings": told.findings,
+        "as_of": told.as_of,
+    }
+    if promised is None:
+        parts.append("No contract given: budgets were not checked. Name one with --contracts.")
+    else:
+        data |= {"budgets": told.budgets, "requests": told.requests}
+        parts.append(heading("Budgets", _budgets(told.budgets)))
+    _write(told, files or {}, contracts_file or Path("contracts.yaml"), known)
+    worst = findings.worst(told.findings)
+    code = {Level.ERROR: NO, Level.WARNING: COULD_NOT_TELL}.get(worst or Level.NOTE, YES)
+    return Answer(summary.plain(data), "\n\n".join(parts), code)
+
+
+def _known(baseline: Path) -> dict[str, str]:
+    """Return the level by key of the findings in an earlier check's JSON."""
+    try:
+        with baseline.open("rb") as file:
+            raw = file.read(MAX_BASELINE + 1)
+        told = orjson.loads(raw if len(raw) <= MAX_BASELINE else b"")
+        return {str(each["key"]): str(each["level"]) for each in told["findings"]}
+    except OSError as error:
+        raise LakeError(f"{baseline}: cannot be read: {error.strerror}.") from error
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise LakeError(
+            f"{baseline}: holds no findings of a check.\n"
+            "Hint: write it with `orchrisk check --json > FILE`."
+        ) from error
+
+
+def _write(
+    told: checking.Check,
+    files: Mapping[str, Path],
+    place: Path,
+    known: Mapping[str, str] | None,
+) -> None:
+    cohort = told.readiness.cohort
+    made = {
+        "sarif": lambda: check_files.sarif(
+            told.findings, place=place, cohort=cohort, has_baseline=known is not None
+        ),
+        "junit": lambda: check_files.junit(told.findings, told.readiness.gates, cohort=cohort),
+        "markdown": lambda: check_files.markdown(
+            told.readiness, told.findings, counts=_counts(told, known)
+        ).encode(),
+    }
+    for name, path in files.items():
+        path.write_bytes(made[name]())
+
+
+def _counts(told: checking.Check, known: Mapping[str, str] | None) -> str:
+    """Return how many findings count, and why the others do not."""
+    number = dict.fromkeys(Status, 0)
+    for each in told.findings:
+        if each.level != Level.NOTE:
+            number[Status(each.status)] += 1
+    counting = number[Status.NEW] + number[Status.EXPIRED]
+    said = [f"{words.counted(counting, 'finding')} {'counts' if counting == 1 else 'count'}"]
+    if number[Status.EXPIRED]:
+        said.append(f"{number[Status.EXPIRED]} of them accepted until a day that is over")
+    if number[Status.ACCEPTED]:
+        said.append(f"{number[Status.ACCEPTED]} accepted on {told.as_of}")
+    if known is not None:
+        gone = set(known) - {each.key for each in told.findings}
+        said.append(f"{number[Status.KNOWN]} known from the baseline, {len(gone)} of it gone")
+    return "; ".join(said) + "."
+
+
+def _findings(found: Sequence[Finding]) -> str:
+    if not found:
+        return "  none"
+    rows = [
+        (
+            each.level if each.counts or each.level == Level.NOTE else each.status,
+            each.rule,
+            ". ".join(filter(None, (each.message, each.remark))),
+        )
+        for each in found
+    ]
+    return table(("", "finding", "what was seen"), rows)
+
+
+def _gates(readiness: Any) -> str:
+    gates = table(
+        ("result", "gate", "measured", "95 % bounds", "required", "missing"),
+        [
+            (
+                gate.label,
+                gate.name,
+                words.measured(gate.measured, gate.unit),
+                "–"
+                if math.isnan(gate.measured)
+                else words.measured_interval(gate.lower, gate.upper, gate.unit),
+                f"{'≥' if gate.better == 'higher' else '≤'} "
+                f"{words.measured(gate.required, gate.unit)}",
+                gate.missing,
+            )
+            for gate in readiness.gates
+        ],
+    )
+    ranking = listed(
+        readiness.ranking,
+        (
+            ("boundary", "l", boundary_cell),
+            ("bad per 1,000", "r", lambda row: words.digits(row.bad_per_1000)),
+            ("failed", "r", lambda row: words.digits(row.failed_per_1000)),
+            ("late", "r", lambda row: words.digits(row.late_per_1000)),
+        ),
+    )
+    total = (
+        f"boundaries + not attributed {words.digits(readiness.unattributed_per_1000)}"
+        f" = {words.digits(readiness.total_per_1000)} bad requests per 1,000"
+    )
+    return f"{heading('Gates', gates)}\n\n{heading('Boundaries, riskiest first', ranking)}\n{total}"
+
+
+def _budgets(frame: pd.DataFrame) -> str:
+    return listed(
+        frame,
+        (
+            ("boundary", "l", boundary_cell),
+            ("budget", "r", lambda row: words.time(row.budget_ms)),
+            ("at", "l", lambda row: f"p{row.quantile * 100:g}"),
+            (
+                "measured",
+                "r",
+                lambda row: words.tail(
+                    row.tail_ms, row.tail_ms_lower, row.tail_ms_upper, row.tail_ms_grade
+                ),
+            ),
+            ("calls over", "r", lambda row: f"{words.count(row.over)} of {words.count(row.calls)}"),
+            ("result", "l", lambda row: row.label),
+        ),
+    )
