@@ -598,6 +598,26 @@ def contracts_draft(
     _print(_contract_answers().draft(lake, scope, wish, earlier=earlier), as_json=as_json)
 
 
+@promises.command("check", context_settings=CONTEXT)
+@click.argument("contracts", type=contract_file)
+@lake_option
+@scope_options
+@json_option
+def contracts_check(*, contracts: Path, lake: Path, scope: Any, as_json: bool) -> None:
+    """Print what is wrong with a contract: impossible promises, idle rules, traffic left out.
+
+    Exits 0 when nothing is impossible or broken, 1 when something is, 2 when it cannot be read.
+    Without a lake only the text is looked at.
+
+    \b
+    Example:
+      orchrisk contracts check contracts.yaml --lake lake
+    """
+    answer = _contract_answers().check(lake, contracts, scope)
+    _print(answer, as_json=as_json)
+    sys.exit(answer.exit_code)
+
+
 @promises.command("diff", context_settings=CONTEXT)
 @click.argument("before", type=contract_file)
 @click.argument("after", type=contract_file)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from analysis import contracts, drafting, engine, gates, promises, summary, words
+from analysis import contract_check, contracts, drafting, engine, gates, promises, summary, words
 from analysis.scope import Scope
-from app.answers import NO, Answer
+from app.answers import NO, YES, Answer
 from app.terminal import table
 
 
@@ -19,6 +19,34 @@ def draft(lake: Path, scope: Scope, wish: drafting.Wish, *, earlier: Path | None
         drafted = drafting.draft(model, scope, wish, earlier=kept)
     facts = {name: value for name, value in vars(drafted).items() if name != "contracts"}
     return Answer(summary.plain(facts), drafted.text.rstrip("\n"))
+
+
+def check(lake: Path, file: Path, scope: Scope) -> Answer:
+    """Return what is wrong with a contract; exit code 1 when something is impossible or broken.
+
+    Without a lake only the text is looked at.
+    """
+    promised = contracts.load(file)
+    found = contract_check.of_text(promised)
+    if lake.exists():
+        with engine.connect(lake) as model:
+            found += contract_check.of_traffic(model, promised, scope)
+    errors = [each for each in found if each.kind in contract_check.ERRORS]
+    lines = [
+        table(
+            ("what", "line", "of", "why"),
+            [(each.kind, each.line or "–", each.subject, each.message) for each in found],
+            right="lr",
+        )
+        if found
+        else "Nothing is wrong with it."
+    ]
+    if found:
+        others = len(found) - len(errors)
+        lines.append(f"{words.counted(len(errors), 'error')}, {words.counted(others, 'warning')}")
+    if not lake.exists():
+        lines.append(f"There is no lake at {lake}: only the text was looked at.")
+    return Answer(summary.plain(found), "\n".join(lines), NO if errors else YES)
 
 
 def diff(before: Path, after: Path) -> Answer:

@@ -130,6 +130,7 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
             call[["cohort", "boundary_id", "kind"]].assign(
                 request_id=node,
                 node_id=call["call_id"],
+                call_id=call["call_id"],
                 self_ns=(call["client_ms"] * 1e6).astype("int64"),
             )
         )
