@@ -2,12 +2,14 @@
 
 import difflib
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
 
+import numpy as np
 import pandas as pd
 
-from analysis import samples, stats, words
+from analysis import means, samples, stats, timeshare, words
 from analysis.contracts import DEFAULT_QUANTILE, Contracts, Rule, host_of, sides
 from analysis.engine import Model
 from analysis.scope import Scope
@@ -15,6 +17,8 @@ from analysis.tails import columns
 
 # The model is judged apart from what is downstream, and a page only waits for the whole.
 NOT_DOWNSTREAM = ("model", "ui")
+# Share of requests within the downstream budget where the contract's gates say nothing.
+DOWNSTREAM_RATIO = 0.95
 
 
 class Label(StrEnum):
@@ -37,8 +41,13 @@ _COLUMNS = [
 _REQUEST_COLUMNS = [
     *("cohort", "requests", "sla_ms"),
     *columns("within_sla_ratio", stats.NOTHING),
+    *("sla_target_ratio", "sla_label"),
+    *columns("time_within_sla_ratio", stats.NOTHING),
     "downstream_budget_ms",
     *columns("within_downstream_ratio", stats.NOTHING),
+    *("downstream_target_ratio", "downstream_label"),
+    *columns("downstream_ms", stats.NOTHING),
+    *columns("downstream_share_ratio", stats.NOTHING),
 ]
 
 
@@ -77,22 +86,75 @@ def by_request(model: Model, contracts: Contracts | None, scope: Scope) -> pd.Da
     """Return the share of requests within the SLA and within the downstream budget, by cohort.
 
     The downstream budget is a share of the SLA for the critical-path time of all calls but models
-    together; a request is within it as a whole, never boundary by boundary.
+    together; a request is within it as a whole, never boundary by boundary. downstream_ms is that
+    time a request, on average, and downstream_share_ratio its sum over the sum of the durations.
+    time_within_sla_ratio is the share of the time, not of the requests (`timeshare.kept`). A label
+    is "kept" where the whole interval reaches the target share, "broken" where none of it does.
     """
     requests = model.ask("request_latencies", scope)
     sla_ms = contracts.sla.limit_ms if contracts else None
     budget_ms = contracts.downstream_budget_ms if contracts else None
-    if budget_ms is not None:
-        requests = requests.assign(downstream_ms=downstream_ms(model, scope, requests))
+    requests = requests.assign(downstream_ms=downstream_ms(model, scope, requests))
+    limits = contracts.gates if contracts else {}
+    sla_target = limits.get("within_sla", contracts.sla.quantile if contracts else math.nan)
+    below_target = limits.get("downstream", DOWNSTREAM_RATIO)
     rows = []
     for cohort, frame in requests.groupby("cohort", sort=True, observed=True):
         row: dict[str, object] = {"cohort": cohort, "requests": len(frame)}
         row |= {"sla_ms": math.nan if sla_ms is None else sla_ms}
-        row |= columns("within_sla_ratio", within(frame, "duration_ms", sla_ms))
+        in_sla = within(frame, "duration_ms", sla_ms)
+        row |= columns("within_sla_ratio", in_sla)
+        row |= {
+            "sla_target_ratio": sla_target,
+            "sla_label": str(_reached(in_sla, sla_ms, sla_target)),
+        }
+        row |= columns("time_within_sla_ratio", _in_time(frame, sla_ms))
         row |= {"downstream_budget_ms": math.nan if budget_ms is None else budget_ms}
-        row |= columns("within_downstream_ratio", within(frame, "downstream_ms", budget_ms))
+        in_budget = within(frame, "downstream_ms", budget_ms)
+        row |= columns("within_downstream_ratio", in_budget)
+        row |= {
+            "downstream_target_ratio": below_target,
+            "downstream_label": str(_reached(in_budget, budget_ms, below_target)),
+        }
+        row |= columns("downstream_ms", _mean(frame, "downstream_ms", None))
+        row |= columns("downstream_share_ratio", _mean(frame, "downstream_ms", "duration_ms"))
         rows.append(row)
     return pd.DataFrame(rows, columns=_REQUEST_COLUMNS)
+
+
+def verdict(labels: Iterable[str]) -> Label:
+    """Return what the labels of several promises come to: one broken breaks all."""
+    said = {Label(label) for label in labels} - {Label.NO_BUDGET}
+    if not said:
+        return Label.NO_BUDGET
+    return next(label for label in _WORST_FIRST if label in said)
+
+
+def _reached(share: stats.Estimate, limit_ms: float | None, target: float) -> Label:
+    if limit_ms is None:
+        return Label.NO_BUDGET
+    if share.lower >= target:
+        return Label.KEPT
+    return Label.BROKEN if share.upper < target else Label.NOT_ENOUGH
+
+
+def _in_time(frame: pd.DataFrame, limit_ms: float | None) -> stats.Estimate:
+    if limit_ms is None:
+        return stats.NOTHING
+    begun = frame["started_at"].astype("datetime64[ns]").astype("int64")
+    return timeshare.kept(begun, frame["duration_ms"], limit_ms, frame["weight"])
+
+
+def _mean(frame: pd.DataFrame, part: str, whole: str | None) -> stats.Estimate:
+    """Return the sum of a column over that of another, or over the requests."""
+    bucket = stats.buckets(frame["unit_id"])
+    over = frame["weight"] if whole is None else frame["weight"] * frame[whole]
+    return means.mean(
+        stats.bucket_sums((frame["weight"] * frame[part]).to_numpy(np.float64), bucket),
+        stats.bucket_sums(over.to_numpy(np.float64), bucket),
+        len(frame),
+        frame["unit_id"].nunique(),
+    )
 
 
 def within(

@@ -51,6 +51,10 @@ def _demo_answers() -> ModuleType:
     return importlib.import_module("app.demo_answers")
 
 
+def _compliance_answers() -> ModuleType:
+    return importlib.import_module("app.compliance_answers")
+
+
 def _selftest() -> ModuleType:
     return importlib.import_module("app.selftest")
 
@@ -355,6 +359,27 @@ def check(
         today=today,
         files={name: path for name, path in files.items() if path},
     )
+    _print(answer, as_json=as_json)
+    sys.exit(answer.exit_code)
+
+
+@main.command(context_settings=CONTEXT)
+@lake_option
+@contracts_option
+@scope_options
+@json_option
+def compliance(*, lake: Path, contracts: Path | None, scope: Any, as_json: bool) -> None:
+    """Hold requests and boundaries against their promises, and say who spent what was broken.
+
+    Shares within SLA and budgets, by request and by time; burn by window; the critical path of
+    late requests; whether the budgets fit together; suggested time-outs. Exits 0 when every
+    promise is kept, 1 when one is broken, 2 when the traces cannot tell.
+
+    \b
+    Example:
+      orchrisk compliance --lake lake --contracts contracts.yaml
+    """
+    answer = _compliance_answers().compliance_of(lake, contracts, scope)
     _print(answer, as_json=as_json)
     sys.exit(answer.exit_code)
 

@@ -97,10 +97,17 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
         ],
     )
     for place, (caller, kind, callee, service) in enumerate(BOUNDARIES):
+        before_ms = frame["own_ms"] + ms.iloc[:, :place].sum(axis=1)
+        begun = frame["start_ns"] + (before_ms * 1e6).astype("int64")
         call = pd.DataFrame(
             common
             | {
                 "call_id": node + place + 1,
+                "request_id": node,
+                # One after another, after the request's own work.
+                "start_ns": begun,
+                "end_ns": begun + (ms[f"ms_{place}"] * 1e6).astype("int64"),
+                "path_ns": (ms[f"ms_{place}"] * 1e6).astype("int64"),
                 "boundary_id": f"{place:016x}",
                 "caller": caller,
                 "kind": kind,
