@@ -122,7 +122,6 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
                 "service_version": frame["cohort"] + ".1",
                 "attempts": 1,
                 "caller_id": None,
-                "end_ns": frame["start_ns"] + (ms[f"ms_{place}"] * 1e6).astype("int64"),
                 "error_class": None,
                 "timeout_ms": None,
                 "http_method": None,
