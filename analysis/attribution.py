@@ -19,9 +19,9 @@ class Attribution:
     """Bad user requests per 1,000, split over boundaries.
 
     `by_boundary` has one row a boundary: boundary_id, failed_per_1000, late_per_1000,
-    bad_per_1000 with its bounds; failed_requests and late_requests, those it has any part in;
-    request_ids, up to three of which it has most of. Its sum plus `unattributed_per_1000` is
-    `total_per_1000`.
+    bad_per_1000 with its bounds; failed_with_per_1000 and late_with_per_1000, the requests it has
+    any part in; request_ids, up to three of which it has most of. The sum of bad_per_1000 plus
+    `unattributed_per_1000` is `total_per_1000`.
     """
 
     by_boundary: pd.DataFrame
@@ -134,9 +134,10 @@ def _summed(requests: pd.DataFrame, parts: pd.DataFrame) -> Attribution:
         bad = stats.bucket_sums(mine["mass"], mine["bucket"].to_numpy(np.intp))
         failed, late = (1000 * float(mass.get((name, column), 0.0)) / total for column in (0, 1))
         lower, upper = stats.bootstrap(per_1000, np.column_stack([bad, requests_sums]))
-        met = mine.groupby("column")["request_id"].nunique()
-        counts = (int(met.get(column, 0)) for column in (0, 1))
-        rows.append((name, failed + late, lower, upper, failed, late, *counts, _foremost(mine)))
+        part = mine[mine["share"] > 0].drop_duplicates(["column", "request_id"])
+        met = part.groupby("column")["weight"].sum()
+        with_part = (1000 * float(met.get(column, 0.0)) / total for column in (0, 1))
+        rows.append((name, failed + late, lower, upper, failed, late, *with_part, _foremost(mine)))
     frame = pd.DataFrame(rows, columns=_COLUMNS).sort_values(
         ["bad_per_1000", "boundary_id"], ascending=[False, True], ignore_index=True
     )
@@ -168,7 +169,7 @@ _COLUMNS = [
     "bad_per_1000_upper",
     "failed_per_1000",
     "late_per_1000",
-    "failed_requests",
-    "late_requests",
+    "failed_with_per_1000",
+    "late_with_per_1000",
     "request_ids",
 ]

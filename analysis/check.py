@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from analysis import access, compliance, findings, pilot, risk
+from analysis import access, compliance, findings, pilot, register, risk
 from analysis.contracts import Contracts
 from analysis.engine import Model
 from analysis.findings import Finding
+from analysis.register import Risk
 from analysis.risk import Readiness
 from analysis.scope import Scope
 
@@ -23,6 +24,7 @@ class Check:
 
     readiness: Readiness
     findings: list[Finding]
+    register: list[Risk]
     as_of: dt.date | None
     budgets: pd.DataFrame
     requests: pd.DataFrame
@@ -57,9 +59,11 @@ def run(
     found = findings.of_gates(
         readiness.gates, budgets, uses, _evidence(model, contracts, judged, requests)
     )
+    risks = register.of(model, contracts, judged, readiness, uses)
     return Check(
         readiness,
-        findings.weighed(found, contracts, as_of, known or {}),
+        findings.weighed([*found, *register.as_findings(risks)], contracts, as_of, known or {}),
+        risks,
         as_of,
         budgets,
         compliance.by_request(model, contracts, scope),

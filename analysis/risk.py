@@ -124,10 +124,11 @@ def _ranking(
         .merge(budgets, on="boundary_id", how="left")
         .merge(moved, on="boundary_id", how="left")
     )
-    parts = ["bad_per_1000", "failed_per_1000", "late_per_1000"]
+    parts = [
+        *("bad_per_1000", "failed_per_1000", "late_per_1000"),
+        *("failed_with_per_1000", "late_with_per_1000"),
+    ]
     frame[parts] = frame[parts].fillna(0.0)
-    counts = ["failed_requests", "late_requests"]
-    frame[counts] = frame[counts].fillna(0).astype("int64")
     is_shown = frame["trace_ids"].map(lambda ids: isinstance(ids, tuple))
     frame["trace_ids"] = frame["trace_ids"].astype(object).where(is_shown, [()] * len(frame))
     # None among the units seen bounds the share of bad requests from above.
@@ -253,7 +254,8 @@ _P95 = list(tails.columns("p95_ms", stats.NOTHING))
 _RANKING = [
     *_NAMES,
     *("bad_per_1000", "bad_per_1000_lower", "bad_per_1000_upper"),
-    *("failed_per_1000", "late_per_1000", "failed_requests", "late_requests", "trace_ids"),
+    *("failed_per_1000", "late_per_1000", "failed_with_per_1000"),
+    *("late_with_per_1000", "trace_ids"),
     *_P95,
     *("budget_ms", "of_budget_ratio", "p95_change_ratio"),
 ]

@@ -135,7 +135,7 @@ def listed(frame: pd.DataFrame, columns: Iterable[tuple[str, str, Callable[[Any]
         return "  nothing in this scope"
     headers, sides, cells = zip(*columns, strict=True)
     rows = [[cell(row) for cell in cells] for row in frame.head(TOP).itertuples(index=False)]
-    return "\n".join([table(headers, rows, right="".join(sides)), *_more(len(frame))])
+    return "\n".join([table(headers, rows, right="".join(sides)), *more(len(frame))])
 
 
 def _tail_of(quantile: str) -> Callable[[Any], str]:
@@ -276,7 +276,7 @@ def _balance_sheet(report: LoadReport) -> str:
     ]
     lines = [
         table(("source", "format", "read", "kept", "duplicate", "rejected"), rows, right="llrrrr"),
-        *_more(len(report.sources)),
+        *more(len(report.sources)),
         f"{words.count(report.read)} read = {words.count(report.kept)} kept + "
         f"{words.count(report.duplicates)} duplicate + {words.count(report.rejected)} rejected",
     ]
@@ -293,11 +293,12 @@ def _balance_sheet(report: LoadReport) -> str:
     ]
     if reasons:
         headers = ("source", "count", "why", "where", "what to do")
-        lines += ["", table(headers, reasons[:TOP], right="lr"), *_more(len(reasons))]
+        lines += ["", table(headers, reasons[:TOP], right="lr"), *more(len(reasons))]
     return "\n".join(lines)
 
 
-def _more(rows: int) -> list[str]:
+def more(rows: int) -> list[str]:
+    """Return the line below a table that was cut."""
     return [f"… and {rows - TOP} more (--json has them all)"] if rows > TOP else []
 
 

@@ -14,7 +14,18 @@ from analysis import contracts, findings, summary, words
 from analysis.findings import Finding, Level, Status
 from analysis.scope import Scope
 from app import check_files
-from app.answers import COULD_NOT_TELL, NO, YES, Answer, boundary_cell, heading, listed, opened
+from app.answers import (
+    COULD_NOT_TELL,
+    NO,
+    TOP,
+    YES,
+    Answer,
+    boundary_cell,
+    heading,
+    listed,
+    more,
+    opened,
+)
 from app.terminal import table
 from ingest.errors import LakeError
 
@@ -60,11 +71,13 @@ def check(
     parts = [
         f"{str(told.readiness.label).upper()}: {told.readiness.reason}",
         heading("Findings", _findings(told.findings)) + f"\n{_counts(told, known)}",
+        heading("Risk register", _register(told)),
         _gates(told.readiness),
     ]
     data: dict[str, Any] = {
         "readiness": told.readiness,
         "findings": told.findings,
+        "register": told.register,
         "as_of": told.as_of,
     }
     if promised is None:
@@ -132,12 +145,34 @@ def _counts(told: checking.Check, known: Mapping[str, str] | None) -> str:
     return "; ".join(said) + "."
 
 
+def _register(told: checking.Check) -> str:
+    """Return the risks, each with its likelihood, its impact and what mends it."""
+    if not told.register:
+        return "  none"
+    said = {(each.rule, each.subject): each for each in told.findings}
+    rows = [
+        (
+            each.rule.removeprefix("risk/"),
+            each.subject,
+            words.digits(each.score_per_1000),
+            f"{words.digits(each.likelihood_per_1000)} × {words.percent(each.impact_ratio)}",
+            each.unit,
+            said[each.rule, each.subject].owner,
+            " ".join(filter(None, (f"{each.remedy}.", said[each.rule, each.subject].remark))),
+        )
+        for each in told.register[:TOP]
+    ]
+    headers = ("risk", "where", "per 1,000", "likelihood × impact", "of", "owner", "remedy")
+    return "\n".join([table(headers, rows, right="llrr"), *more(len(told.register))])
+
+
 def _findings(found: Sequence[Finding]) -> str:
+    found = [each for each in found if each.level != Level.NOTE]
     if not found:
         return "  none"
     rows = [
         (
-            each.level if each.counts or each.level == Level.NOTE else each.status,
+            each.level if each.counts else each.status,
             each.rule,
             ". ".join(filter(None, (each.message, each.remark))),
         )

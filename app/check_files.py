@@ -31,6 +31,13 @@ RULES = {
     "gate/state_kept": "Turns that kept their context",
     "budget": "A boundary's latency budget",
     "access": "An access that no grant covers",
+    "risk/failing": "Failures that start at a boundary and reach a user",
+    "risk/late": "A boundary that makes requests late",
+    "risk/duplicate-write": "A write made again after a time-out",
+    "risk/retry-storm": "Retries that are themselves the load",
+    "risk/access": "An agent that does more than it was given",
+    "risk/state": "Context lost between turns",
+    "risk/incomplete": "Traces that are cut or miss spans",
 }
 # More says nothing more to a reader of a pull request.
 MAX_ROWS = 50
@@ -114,12 +121,16 @@ def _uri(place: Path) -> str:
 def junit(found: Sequence[Finding], gates: Sequence[Gate], *, cohort: str | None) -> bytes:
     """Return a check as one JUnit test suite: a case a gate that passed, a case a finding.
 
+    Risks are no tests and are left out.
+
     What is wrong is a failure, what is open an error, since a test without evidence did not pass;
     what does not count is skipped, with who accepted it.
     """
     cases = [_case("gate/" + gate.key, gate.name) for gate in gates if gate.label == "pass"]
     failures = errors = skipped = 0
     for each in found:
+        if each.level == Level.NOTE:
+            continue
         case = _case(each.rule, each.subject or RULES.get(each.rule, each.rule))
         if not each.counts:
             skipped += 1
@@ -173,7 +184,7 @@ def markdown(readiness: Readiness, found: Sequence[Finding], *, counts: str) -> 
     lines = [f"## orchrisk: {readiness.label}", "", _md(readiness.reason), "", _md(counts), ""]
     rows = [
         (
-            each.level if each.counts else each.status,
+            each.level if each.counts or each.level == Level.NOTE else each.status,
             _md(each.rule),
             _md(each.message),
             _md(". ".join(filter(None, (each.remark, each.remedy)))),
