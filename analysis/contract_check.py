@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from analysis import access, compliance, path_budgets, stats, words
+from analysis import access, compliance, openapi, path_budgets, stats, words
 from analysis.access import Granted
 from analysis.contracts import Contracts, Rule
 from analysis.engine import Model
@@ -21,16 +21,17 @@ FROM_ABOVE = ("escape", "slower")
 
 
 class Kind(StrEnum):
-    """What a finding is of; the first two are errors, the others warnings."""
+    """What a finding is of; the first three are errors, the others warnings."""
 
     IMPOSSIBLE = "impossible"
     BROKEN = "broken"
+    NOT_PUBLISHED = "not published"
     UNWISE = "unwise"
     MATCHES_NOTHING = "matches nothing"
     NO_CONTRACT = "no contract"
 
 
-ERRORS = (Kind.IMPOSSIBLE, Kind.BROKEN)
+ERRORS = (Kind.IMPOSSIBLE, Kind.BROKEN, Kind.NOT_PUBLISHED)
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def of_traffic(model: Model, contracts: Contracts, scope: Scope) -> list[Finding
         *_unmet(model, contracts, scope),
         *_unpromised(model, contracts, scope),
         *_of_accesses(model, contracts, scope),
+        *_of_documents(model, contracts, scope),
         *_of_sums(model, contracts, compliance.judged(model, contracts, scope)),
         *_unknowable(model, contracts, compliance.judged(model, contracts, scope)),
     ]
@@ -209,6 +211,12 @@ def _unpromised(model: Model, contracts: Contracts, scope: Scope) -> Iterator[Fi
         elif rule.budget_ms is None:
             message = f"its rule sets no budget: {share}."
             yield Finding(str(Kind.NO_CONTRACT), rule.line, name, message, n)
+
+
+def _of_documents(model: Model, contracts: Contracts, scope: Scope) -> Iterator[Finding]:
+    for each in openapi.deviations(model, contracts, scope):
+        kind = Kind.NOT_PUBLISHED if each.is_call else Kind.NO_CONTRACT
+        yield Finding(str(kind), each.line, each.subject, each.message, each.calls)
 
 
 def _of_accesses(model: Model, contracts: Contracts, scope: Scope) -> Iterator[Finding]:

@@ -43,6 +43,7 @@ _TOP = (
     "access",
     "gates",
     "acknowledged",
+    "openapi",
 )
 _SLA = (*QUANTILES, "success")
 _COHORTS = ("baseline", "pilot")
@@ -51,6 +52,7 @@ _RULE = (
     *("timeout", "idempotent", "retries", "fallback"),
 )
 _ACCESS = ("agent", "allow", "sensitive")
+_OPENAPI = ("service", "file")
 _ACKNOWLEDGED = ("finding", "subject", "owner", "reason", "until")
 _UNITS_MS = {"ms": 1.0, "s": 1_000.0, "min": 60_000.0}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|min)", re.ASCII)
@@ -166,6 +168,15 @@ class Acknowledgement:
 
 
 @dataclass(frozen=True)
+class Document:
+    """The OpenAPI document of a service; the file is relative to the contract's folder."""
+
+    service: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True)
 class Contracts:
     """A whole contracts file."""
 
@@ -178,6 +189,7 @@ class Contracts:
     access: tuple[Grant, ...] = ()
     sensitive: tuple[str, ...] = ()  # globs of resources
     gates: Mapping[str, float] = field(default_factory=dict)
+    openapi: tuple[Document, ...] = ()
     acknowledged: tuple[Acknowledgement, ...] = ()
     path: str = ""
     digest: str = ""  # sha256 of the file
@@ -340,6 +352,7 @@ def parse(raw: bytes, name: str = "contracts.yaml") -> Contracts:
         access=grants,
         sensitive=sensitive,
         gates={key: place.ratio() for key, place in gates.items()},
+        openapi=tuple(map(_document, top["openapi"].items())) if "openapi" in top else (),
         acknowledged=tuple(_acknowledgement(place) for place in top["acknowledged"].items())
         if "acknowledged" in top
         else (),
@@ -424,6 +437,14 @@ def _rule(place: _Place, sla: Sla) -> Rule:
         fallback=values["fallback"].text() if "fallback" in values else None,
         line=place.line,
     )
+
+
+def _document(place: _Place) -> Document:
+    values = place.mapping(_OPENAPI)
+    for name in _OPENAPI:
+        if name not in values:
+            place.refuse(f"a document needs `{name}`.")
+    return Document(values["service"].text(), values["file"].text(), place.line)
 
 
 def _access(place: _Place) -> tuple[tuple[Grant, ...], tuple[str, ...]]:

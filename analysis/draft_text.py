@@ -78,12 +78,17 @@ def render(
         head: What a request is promised.
         terms: The boundaries.
         uses: What agents touched, as `access.use` tells it.
-        earlier: Whose service, aliases, sensitive resources and gates are kept.
+        earlier: Whose service, aliases, sensitive resources, gates and documents are kept.
     """
     lines = [*_head(head, earlier), *_boundaries(head, terms), *_access(uses, earlier)]
     if earlier is not None and earlier.gates:
         gates = ", ".join(f"{name}: {_percent(limit)}" for name, limit in earlier.gates.items())
         lines += ["", f"gates: {{{gates}}}"]
+    if earlier is not None and earlier.openapi:
+        lines += ["", "openapi:"]
+        for each in earlier.openapi:
+            names = f"service: {_quoted(each.service)}, file: {_quoted(each.file)}"
+            lines.append(f"  - {{{names}}}")
     return "\n".join(lines) + "\n"
 
 

@@ -80,7 +80,8 @@ def draft(
         model: The lake's model.
         scope: Its cohort, else the contract's baseline, else a lone cohort, is the baseline.
         wish: What is to be promised.
-        earlier: A contract whose service, aliases, cohorts, sensitive resources and gates are kept.
+        earlier: A contract whose service, aliases, cohorts, sensitive resources, gates and
+            documents are kept.
 
     Raises:
         ContractError: There is no baseline, it has too few requests, or it breaks what was wished.

@@ -45,6 +45,8 @@ def differences(
         *_orders(before, after),
         *_grants(before, after),
         *_gates(before, after, defaults),
+        *_documents(before, after),
+        *_acknowledged(before, after),
     ]
 
 
@@ -313,3 +315,40 @@ def _unsaid(contracts: Contracts, name: str, defaults: Mapping[str, float]) -> f
     if name == "within_sla" and contracts.sla.limit_ms is not None:
         return contracts.sla.quantile
     return defaults.get(name)
+
+
+def _documents(before: Contracts, after: Contracts) -> Iterator[Difference]:
+    was, now = (
+        {(each.service, each.file): each.line for each in side.openapi} for side in (before, after)
+    )
+    for service, file in sorted(was.keys() ^ now.keys()):
+        key = (service, file)
+        yield Difference(
+            f"openapi.{service}",
+            "added" if key in now else "removed",
+            file if key in was else "",
+            file if key in now else "",
+            was.get(key, 0),
+            now.get(key, 0),
+        )
+
+
+def _acknowledged(before: Contracts, after: Contracts) -> Iterator[Difference]:
+    was, now = (
+        {
+            (each.finding, each.subject, each.owner, each.reason, each.until): each.line
+            for each in side.acknowledged
+        }
+        for side in (before, after)
+    )
+    for key in sorted(was.keys() ^ now.keys()):
+        finding, subject, owner, reason, until = key
+        text = f"{owner} until {until}: {reason}"
+        yield Difference(
+            f"acknowledged.{finding} {subject}",
+            "looser" if key in now else "tighter",
+            text if key in was else "",
+            text if key in now else "",
+            was.get(key, 0),
+            now.get(key, 0),
+        )

@@ -590,7 +590,7 @@ def _written(kind: str) -> Callable[..., Any]:
     "--contracts",
     "earlier",
     type=contract_file,
-    help="A contract whose service, cohorts, aliases, sensitive resources and gates are kept.",
+    help="Keep this contract's service, cohorts, aliases, sensitive, gates and openapi.",
 )
 @json_option
 def contracts_draft(

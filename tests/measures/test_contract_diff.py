@@ -67,6 +67,8 @@ boundaries:
 access:
   - {agent: a, allow: ["crm.*: write"], sensitive: [crm.cards]}
 gates: {escape: 0.1%, coverage: 90%}
+openapi: [{service: score, file: score.yaml}]
+acknowledged: [{finding: broken_budget, owner: ann, reason: known, until: 2026-12-31}]
 """
     assert told(BASE, other) == [
         ("tighter", "sla.p95", "2.00 s", "1.50 s"),
@@ -81,6 +83,8 @@ gates: {escape: 0.1%, coverage: 90%}
         ("added", "sensitive", "", "crm.cards"),
         ("looser", "gates.coverage", "95.0 %", "90.0 %"),
         ("tighter", "gates.escape", "0.500 %", "0.100 %"),
+        ("added", "openapi.score", "", "score.yaml"),
+        ("looser", "acknowledged.broken_budget *", "", "ann until 2026-12-31: known"),
     ]
 
 

@@ -200,6 +200,9 @@ FILES = st.fixed_dictionaries(
         "access": st.lists(ACCESS, max_size=2),
         "gates": st.dictionaries(st.sampled_from(["escape", "coverage", "luck"]), RATIOS),
         "acknowledged": st.lists(ACCEPTED, max_size=2),
+        "openapi": st.lists(
+            st.dictionaries(st.sampled_from(["service", "file", "url"]), TEXTS), max_size=2
+        ),
         "gate": TEXTS,
     },
 ).filter(bool)
