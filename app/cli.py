@@ -643,6 +643,31 @@ def contracts_check(*, contracts: Path, lake: Path, scope: Any, as_json: bool) -
     sys.exit(answer.exit_code)
 
 
+@promises.command("export", context_settings=CONTEXT)
+@click.argument("contracts", type=contract_file)
+@click.option(
+    "--as",
+    "form",
+    type=click.Choice(["envoy", "openslo", "policy"]),
+    required=True,
+    help="Envoy v3 routes, OpenSLO v1 documents, or an access policy as JSON.",
+)
+@json_option
+def contracts_export(*, contracts: Path, form: str, as_json: bool) -> None:
+    """Print a contract in the form of a tool that puts it to work.
+
+    What the form cannot say is told on stderr. Exits 2 when there is nothing to export.
+
+    \b
+    Example:
+      orchrisk contracts export contracts.yaml --as envoy > routes.yaml
+    """
+    answer, left_out = _contract_answers().export(contracts, form)
+    for line in left_out:
+        _say(f"orchrisk: not exported: {line}")
+    _print(answer, as_json=as_json)
+
+
 @promises.command("diff", context_settings=CONTEXT)
 @click.argument("before", type=contract_file)
 @click.argument("after", type=contract_file)

@@ -1,8 +1,21 @@
 """What `orchrisk contracts` answers: the data, the text a person reads, the exit code."""
 
+import json
 from pathlib import Path
 
-from analysis import contract_check, contracts, drafting, engine, gates, promises, summary, words
+import yaml
+
+from analysis import (
+    contract_check,
+    contracts,
+    drafting,
+    engine,
+    exports,
+    gates,
+    promises,
+    summary,
+    words,
+)
 from analysis.scope import Scope
 from app.answers import NO, YES, Answer
 from app.terminal import table
@@ -47,6 +60,17 @@ def check(lake: Path, file: Path, scope: Scope) -> Answer:
     if not lake.exists():
         lines.append(f"There is no lake at {lake}: only the text was looked at.")
     return Answer(summary.plain(found), "\n".join(lines), NO if errors else YES)
+
+
+def export(file: Path, form: str) -> tuple[Answer, tuple[str, ...]]:
+    """Return a contract in another tool's form, and what of it that leaves out."""
+    found = exports.FORMS[form](contracts.load(file))
+    documents = [*map(dict, found.documents)]
+    if form == "policy":
+        text = json.dumps(documents[0], indent=2, ensure_ascii=False)
+    else:
+        text = yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True).rstrip("\n")
+    return Answer(summary.plain(documents), text), found.left_out
 
 
 def diff(before: Path, after: Path) -> Answer:
