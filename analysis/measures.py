@@ -11,6 +11,7 @@ from analysis import (
     catalog,
     coverage,
     creep,
+    fault_tests,
     faults,
     loops,
     moments,
@@ -72,6 +73,9 @@ COMPUTED: Mapping[str, Measure] = MappingProxyType(
         ),
         "blind_spots": Measure(
             "What was not seen, what does that blind, and what mends it?", coverage.blind_spots
+        ),
+        "fault_tests": Measure(
+            "What became of the requests that met an injected fault?", fault_tests.of_spans
         ),
         "suggested_timeouts": Measure(
             "After how long is waiting for an answer no longer worth it?", timeouts.suggested

@@ -55,6 +55,10 @@ def _compliance_answers() -> ModuleType:
     return importlib.import_module("app.compliance_answers")
 
 
+def _fault_answers() -> ModuleType:
+    return importlib.import_module("app.fault_answers")
+
+
 def _selftest() -> ModuleType:
     return importlib.import_module("app.selftest")
 
@@ -380,6 +384,34 @@ def compliance(*, lake: Path, contracts: Path | None, scope: Any, as_json: bool)
       orchrisk compliance --lake lake --contracts contracts.yaml
     """
     answer = _compliance_answers().compliance_of(lake, contracts, scope)
+    _print(answer, as_json=as_json)
+    sys.exit(answer.exit_code)
+
+
+@main.command(context_settings=CONTEXT)
+@lake_option
+@contracts_option
+@click.option(
+    "--schedule",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="When which boundary was made to fail: YAML or CSV with id, boundary, kind, from, until.",
+)
+@scope_options
+@json_option
+def faults(
+    *, lake: Path, contracts: Path | None, schedule: Path | None, scope: Any, as_json: bool
+) -> None:
+    """Judge fault tests: seen, contained, degraded gracefully, amplified or silently wrong.
+
+    Tests are known by `orch.fault.*` on spans, by Envoy's response flags DI and FI, and by a
+    schedule. What was never tested is listed. Exits 0 when every test passes, 1 when one fails, 2
+    when there is none or the traces cannot tell.
+
+    \b
+    Example:
+      orchrisk faults --lake lake --contracts contracts.yaml --schedule chaos.yaml
+    """
+    answer = _fault_answers().faults(lake, contracts, schedule, scope)
     _print(answer, as_json=as_json)
     sys.exit(answer.exit_code)
 
