@@ -24,6 +24,8 @@ from analysis.scope import Scope
 
 # Less than one request in ten thousand is no risk to act on; it is in the ranking all the same.
 LEAST_PER_1000 = 0.1
+# Clients wake a little late; one call in twenty this much later shows that a time-out is not kept.
+OVERRUN = 1.1
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,9 @@ def _bad_requests(
             "failing": for_failing(
                 error_class if isinstance(error_class, str) else None, is_duplicated=ident in again
             ),
-            "late": for_late(*_limits(contracts, rules.get(ident), facts.loc[ident, "timeout_ms"])),
+            "late": for_late(
+                *_limits(contracts, rules.get(ident), facts.loc[ident, "timeout_ms"], row["p95_ms"])
+            ),
         }
         both = row["bad_per_1000"]
         for name, part in (("failing", "failed"), ("late", "late")):
@@ -159,13 +163,16 @@ def _bad_requests(
 
 
 def _limits(
-    contracts: Contracts | None, rule: Rule | None, told_ms: float
+    contracts: Contracts | None, rule: Rule | None, told_ms: float, p95_ms: float
 ) -> tuple[float | None, float | None]:
     """Return a boundary's time-out, as calls tell it or else as promised, and its limit."""
     promised_ms = rule.timeout_ms if rule else None
+    timeout_ms = promised_ms if math.isnan(told_ms) else told_ms
+    # Calls that wait longer show that nobody gives up then, whatever is written.
+    if timeout_ms is not None and p95_ms > OVERRUN * timeout_ms:
+        timeout_ms = None
     whole_ms = (contracts.downstream_budget_ms or contracts.sla.limit_ms) if contracts else None
-    limit_ms = rule.budget_ms if rule and rule.budget_ms is not None else whole_ms
-    return promised_ms if math.isnan(told_ms) else told_ms, limit_ms
+    return timeout_ms, rule.budget_ms if rule and rule.budget_ms is not None else whole_ms
 
 
 def _repeated(

@@ -726,7 +726,15 @@ def contracts_diff(*, before: Path, after: Path, as_json: bool) -> None:
 @click.option(
     "--serve/--no-serve", "is_served", default=True, help="Serve the dashboard at the end."
 )
-def demo(*, folder: Path, requests: int | None, port: int, is_served: bool) -> None:
+@click.option(
+    "--case",
+    "case",
+    type=click.Choice(["bank", "triage", "orders"]),
+    help="One of three small cases instead: SLA, lost context, permission creep.",
+)
+def demo(
+    *, folder: Path, requests: int | None, port: int, is_served: bool, case: str | None
+) -> None:
     """Walk the whole way on a made-up agent system with known faults.
 
     Generates two months of traces, reads them in, prints the profile and the verdict, writes the
@@ -735,10 +743,15 @@ def demo(*, folder: Path, requests: int | None, port: int, is_served: bool) -> N
     \b
     Example:
       orchrisk demo demo --no-serve
+      orchrisk demo --case bank --no-serve
     """
-    lake, contracts = _demo_answers().demo(
-        folder, requests=requests, say=_say, show=partial(click.echo)
-    )
+    show = partial(click.echo)
+    if case and requests:
+        raise click.UsageError("A case has a size of its own: leave out --requests.")
+    if case:
+        lake, contracts = _demo_answers().case(case, folder / case, say=_say, show=show)
+    else:
+        lake, contracts = _demo_answers().demo(folder, requests=requests, say=_say, show=show)
     if is_served:
         sys.exit(_serve(lake, contracts, address="127.0.0.1", port=port))
 

@@ -17,6 +17,8 @@ class Host(NamedTuple):
     name: str
     version: str
     language: str
+    namespace: str = "loans"
+    pilot: str = "context-token"
 
     @property
     def flags(self) -> int:
@@ -27,14 +29,14 @@ class Host(NamedTuple):
         """Resource attributes, with the side of the pilot the month belongs to."""
         return (
             ("service.name", self.service),
-            ("service.namespace", "loans"),
+            ("service.namespace", self.namespace),
             ("service.version", self.version),
             ("service.instance.id", f"{self.name}-1"),
             ("host.name", self.name),
             ("telemetry.sdk.language", self.language),
             ("telemetry.sdk.name", "opentelemetry"),
             ("deployment.environment.name", "production"),
-            ("orch.pilot.name", "context-token"),
+            ("orch.pilot.name", self.pilot),
             ("orch.pilot.phase", "before" if cohort == "baseline" else "after"),
         )
 
