@@ -203,8 +203,11 @@ def _sla(requests: pd.DataFrame, wish: Wish) -> tuple[float, str]:
     share = wish.downstream_share_ratio
     n, name = words.counted(len(requests), "request"), words.quantile(wish.quantile)
     if whole is None or down is None:
+        units = requests["unit_id"].nunique()
+        least = stats.least_n(max(wish.quantile, DOWNSTREAM_GATE))
         raise ContractError(
-            f"{n} prove no {name} and no share of {words.percent(DOWNSTREAM_GATE)}: too few."
+            f"{n} in {words.counted(units, 'unit')} prove no {name} and no share of "
+            f"{words.percent(DOWNSTREAM_GATE)}: too few; {least} independent units are the least."
         )
     # A hair more, so that the share of the rounded product does not fall below.
     needed = down / share * (1 + 1e-9) if share > 0 else math.inf

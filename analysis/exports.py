@@ -275,7 +275,7 @@ def _some(
 
 def _slug(name: str) -> str:
     """Return a name of RFC 1123: lower case, digits and dashes, with a mark of the full name."""
-    plain = _NO_SLUG.sub("-", name.lower()).strip("-")
+    plain = _NO_SLUG.sub("-", name.lower()).strip("-") or ("any" if name else "")
     if plain and plain == name and len(plain) <= _SLUG:
         return plain
     mark = hashlib.sha256(name.encode()).hexdigest()[:8]

@@ -1,0 +1,89 @@
+"""What `orchrisk contracts` prints, and its exit codes: 0 yes, 1 no, 2 could not tell."""
+
+import json
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from app import cli
+
+COMMANDS = ("draft", "check", "diff", "export")
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.main, ["contracts", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def drafted(sample, tmp_path_factory):
+    told = run("draft", "--lake", sample.lake, "--contracts", sample.contracts)
+    path = tmp_path_factory.mktemp("draft") / "contracts.yaml"
+    path.write_text(told.stdout.replace("credit-score.openapi.yaml", "published.yaml"))
+    published = sample.contracts.with_name("credit-score.openapi.yaml")
+    path.with_name("published.yaml").write_text(published.read_text())
+    return path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(command):
+    told = run(command, "--help")
+
+    assert told.exit_code == 0
+    assert f"Example:\n    orchrisk contracts {command}" in told.output
+
+
+def test_a_draft_has_no_error_on_its_baseline_and_the_pilot_breaks_what_was_planted(
+    sample, drafted
+):
+    before = run("check", drafted, "--lake", sample.lake, "--cohort", "baseline", "--json")
+    after = run("check", drafted, "--lake", sample.lake, "--cohort", "pilot", "--json")
+    kinds = {each["kind"] for each in json.loads(before.stdout)}
+    told = {(each["kind"], each["subject"]) for each in json.loads(after.stdout)}
+
+    assert (before.exit_code, after.exit_code) == (0, 1)
+    assert kinds <= {"unwise", "matches nothing"}
+    assert ("no contract", "tool:get_history → postgresql.crm.payment_cards") in told
+    assert ("broken", "service:planner -> kafka:loan-events") in told
+
+
+def test_a_wish_that_the_baseline_does_not_keep_could_not_be_drafted(sample):
+    told = run("draft", "--lake", sample.lake, "--cohort", "baseline", "--sla", "1s")
+
+    assert told.exit_code == 2
+    assert "does not keep p95 within 1.00" in told.stderr
+    assert run("draft", "--lake", sample.lake, "--sla", "soon").exit_code == 2
+
+
+def test_a_draft_differs_from_the_contract_it_was_drafted_beside_and_not_from_itself(
+    sample, drafted
+):
+    same = run("diff", drafted, drafted)
+    other = run("diff", sample.contracts, drafted)
+
+    assert (same.exit_code, same.stdout) == (0, "Both promise the same.\n")
+    assert other.exit_code == 1
+    assert "looser   sla.p95" in other.stdout
+
+
+def test_without_a_lake_only_the_text_is_checked(sample, tmp_path):
+    told = run("check", sample.contracts, "--lake", tmp_path / "none")
+
+    assert told.exit_code == 0
+    assert told.stdout.startswith("Nothing is wrong with it.\nThere is no lake at ")
+
+
+def test_an_export_prints_its_form_and_says_on_stderr_what_it_leaves_out(sample, tmp_path):
+    told = run("export", sample.contracts, "--as", "envoy")
+    policy = run("export", sample.contracts, "--as", "policy")
+    (tmp_path / "nothing.yaml").write_text("service: a\n")
+
+    assert [
+        document["virtual_hosts"][0]["name"] for document in yaml.safe_load_all(told.stdout)
+    ] == [
+        "credit-score",
+        "orders",
+    ]
+    assert "not exported: line 8: agent:loan-officer -> model:openai/*: it has no" in told.stderr
+    assert json.loads(policy.stdout)["default"] == "deny"
+    assert run("export", tmp_path / "nothing.yaml", "--as", "openslo").exit_code == 2
