@@ -40,7 +40,7 @@ class Label(StrEnum):
     BURNING = "burning"  # at the end of the scope
     BURNED = "burned"  # at some time before
     QUIET = "quiet"
-    TOO_FEW = "too few"  # never ten bad events in one window
+    TOO_FEW = "too few"  # events for ten bad ones in any window, even at the alarm's burn
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Windows:
     alarms: int
     first_ns: int
     last_ns: int
-    worst_burn: float  # of windows with enough bad events
+    worst_burn: float  # of windows with enough events
     worst_ns: int
     last_burn: float  # of the window that ends with the last event
 
@@ -91,22 +91,24 @@ def windows(
         for length in (pair.long_steps, pair.short_steps)
     ]
     is_enough = within(sums[2], pair.long_steps) >= LEAST_BAD
+    could_tell = within(sums[1], pair.long_steps) * (1 - target) * pair.burn >= LEAST_BAD
+    is_told = is_enough | could_tell
     # Float noise must not silence a window that burns exactly as fast.
     is_on = is_enough & (np.minimum(*burned) >= pair.burn * (1 - 1e-9))
-    if not is_enough.any():
+    if not is_told.any():
         label = Label.TOO_FEW
     else:
         label = Label.BURNING if is_on[-1] else Label.BURNED if is_on.any() else Label.QUIET
     found = np.flatnonzero(is_on)
-    enough = np.where(is_enough, burned[0], -math.inf)
-    worst = int(enough.argmax())
+    known = np.where(is_told, burned[0], -math.inf)
+    worst = int(known.argmax())
     return Windows(
         label,
         int((is_on & ~np.concatenate([[False], is_on[:-1]])).sum()),
         int(steps[found[0]] * STEP_NS) if len(found) else 0,
         int((steps[found[-1]] + 1) * STEP_NS) if len(found) else 0,
-        float(enough[worst]) if is_enough.any() else math.nan,
-        int((steps[worst] + 1) * STEP_NS) if is_enough.any() else 0,
+        float(known[worst]) if is_told.any() else math.nan,
+        int((steps[worst] + 1) * STEP_NS) if is_told.any() else 0,
         float(burned[0][-1]),
     )
 

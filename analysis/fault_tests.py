@@ -467,10 +467,13 @@ def _missing(told: _Evidence) -> str:
             f"were answered; {least} or more, with as few failures, would settle it."
         )
     if told.sla_ms is not None and not told.tail.upper <= told.sla_ms:
+        bounds = words.time_interval(told.tail.lower, told.tail.upper, like_ms=told.tail.value)
         parts.append(
-            f"p95 of {words.counted(told.counts.exposed, 'exposed request')} is not proven within "
-            f"the SLA of {words.time(told.sla_ms)}; "
-            f"{stats.least_n(0.95, level=stats.ONE_SIDED)} independent ones are the least."
+            f"p95 of {words.counted(told.counts.exposed, 'exposed request')} in "
+            f"{words.counted(told.tail.units, 'conversation')} or traces is "
+            f"{words.time(told.tail.value)} {bounds}, not proven within the SLA of "
+            f"{words.time(told.sla_ms)}; {stats.least_n(0.95, level=stats.ONE_SIDED)} independent "
+            "ones are the least."
         )
     if told.after.by_minutes > recovery.ALLOWED_MINUTES:
         parts.append(

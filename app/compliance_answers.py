@@ -251,7 +251,8 @@ def _timeouts(frame: pd.DataFrame) -> str:
     headers = ("boundary", "suggested", "today", "success by then", "of those running", "reason")
     few = len(frame) - len(told)
     more = f"\nBoundaries with too few calls to tell: {words.count(few)} of {len(frame)}."
-    return "Time-outs\n" + _listed(headers, rows, "lrrrrl") + (more if few else "")
+    body = "\n" + _listed(headers, rows, "lrrrrl") if rows else ""
+    return "Time-outs" + body + (more if few else "")
 
 
 def _each(frame: pd.DataFrame) -> Iterator[Any]:

@@ -1,5 +1,6 @@
 """What `orchrisk faults` answers: the data, the text a person reads, the exit code."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,7 @@ def _tests(frame: pd.DataFrame) -> str:
             f"{row.from_at:%Y-%m-%d %H:%M} – {row.until_at:%m-%d %H:%M}",
             words.count(row.exposed_requests),
             words.share(row.usable_ratio, row.usable_ratio_lower, row.usable_ratio_upper),
-            words.tail(row.p95_ms, row.p95_ms_lower, row.p95_ms_upper, row.p95_ms_grade)
-            if row.exposed_requests > 0
-            else "–",
+            _p95(row),
             ", ".join(row.seen_as).replace("_", " ") if isinstance(row.seen_as, list) else "–",
             row.label,
         )
@@ -71,6 +70,13 @@ def _tests(frame: pd.DataFrame) -> str:
     more = f"\n… and {len(rows) - TOP} more (--json has them all)" if len(rows) > TOP else ""
     body = table(headers, rows[:TOP], right="lllrrrll")
     return "\n".join(["Fault tests", body + more, "Why", *reasons])
+
+
+def _p95(row: Any) -> str:
+    if math.isnan(row.p95_ms_upper):
+        return words.TOO_FEW if row.exposed_requests > 0 else "–"
+    bounds = words.time_interval(row.p95_ms_lower, row.p95_ms_upper, like_ms=row.p95_ms)
+    return f"{words.time(row.p95_ms)} {bounds}"
 
 
 def _untested(told: Judged) -> str:

@@ -61,6 +61,13 @@ def test_nine_bad_events_alarm_nobody_and_ten_do():
     assert judged(at, at < 10, STEADY).label is Label.BURNING
 
 
+def test_enough_good_events_are_quiet_and_a_few_cannot_tell():
+    many, few = np.arange(200), np.arange(199)
+
+    assert judged(many, many < 0, STEADY).label is Label.QUIET
+    assert judged(few, few < 0, STEADY).label is Label.TOO_FEW
+
+
 def slow_windows(at_ns, bad, target, pair):
     """Every step with events, window by window, counted one event at a time."""
     told = []
