@@ -107,12 +107,11 @@ def _of_gate(gate: Gate, trace_ids: tuple[str, ...]) -> Finding:
     level = Level.ERROR if gate.label == Result.FAILED else Level.WARNING
     side = "at least" if gate.better == "higher" else "at most"
     limit = words.measured(gate.required, gate.unit)
-    if math.isnan(gate.measured):
-        message = f"{gate.name}: not enough evidence, {side} {limit} required. {gate.missing}"
-    else:
-        measured = words.measured(gate.measured, gate.unit)
+    seen = "not enough evidence"
+    if not math.isnan(gate.measured):
         interval = words.measured_interval(gate.lower, gate.upper, gate.unit)
-        message = f"{gate.name}: {measured} {interval}, {side} {limit} required. {gate.missing}"
+        seen = f"{words.measured(gate.measured, gate.unit)} {interval}"
+    message = f"{gate.name}: {seen}, {side} {limit} required. {gate.missing}"
     return finding(f"gate/{gate.key}", level, "", message.strip(), trace_ids=trace_ids)
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import pandas as pd
 
-from analysis import compliance, pilot, state, stats, words
+from analysis import compliance, fault_tests, pilot, state, stats, words
 from analysis.access import Granted, footprint
 from analysis.compliance import Label
 from analysis.contracts import Contracts
@@ -135,6 +135,8 @@ def _missing(measured: stats.Estimate, required: float, noun: str) -> str:
 def _said(gate: Gate) -> str:
     """Return what is wrong at a failing gate."""
     measured = words.measured(gate.measured, gate.unit)
+    if gate.key == "containment" and gate.missing:
+        return f"{gate.name}: {gate.missing.rstrip('.')}"
     if gate.unit == "traces":
         return f"Accesses beyond the grants in at least {measured} traces ({gate.missing})"
     if gate.unit == "boundaries":
@@ -195,7 +197,9 @@ def judge(
     if is_budgeted:
         gates["budgets"] = _budgets(model, contracts, scope, total)
     gates |= {
-        "containment": _containment(model, scope, limits["containment"], total),
+        "containment": _tested(
+            model, contracts, scope, _containment(model, scope, limits["containment"], total)
+        ),
         "slower": _slower(compared, limits["slower"], total),
         "coverage": _coverage(model, scope, limits["coverage"], total),
         "grants": _undeclared(model, contracts, scope),
@@ -291,6 +295,32 @@ def _containment(model: Model, scope: Scope, required: float, gates: int) -> Gat
         )
     share = 1 - visible / exposed
     return Gate(name, str(label), share, lower, upper, required, "ratio", missing, "errors")
+
+
+def _tested(model: Model, contracts: Contracts | None, scope: Scope, pooled: Gate) -> Gate:
+    tests = fault_tests.judge(model, contracts, scope).tests
+    return capped(pooled, list(zip(tests["id"], tests["label"], strict=True)))
+
+
+def capped(pooled: Gate, tests: list[tuple[str, str]]) -> Gate:
+    """Return the gate on all fault tests together, no better than the worst of them.
+
+    A test that failed fails it, one whose fault nobody saw leaves it open; none raises it.
+
+    Args:
+        pooled: The gate over all requests that met a fault.
+        tests: The id of each test and its label.
+    """
+    failed = [(name, label) for name, label in tests if label in map(str, fault_tests.FAILED)]
+    unseen = [(name, label) for name, label in tests if label == fault_tests.Label.NOT_OBSERVED]
+    if failed:
+        worst, result = failed, Result.FAILED
+    elif unseen and pooled.label == Result.PASSED:
+        worst, result = unseen, Result.NOT_ENOUGH
+    else:
+        return pooled
+    named = "; ".join(f"{name}: {label}" for name, label in worst)
+    return replace(pooled, label=str(result), missing=f"{named}. {pooled.missing}".strip())
 
 
 def _slower(compared: pilot.Comparison, required: float, gates: int) -> Gate:

@@ -8,7 +8,7 @@ from drawn_pilots import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import access, compliance, gates, pilot, risk, stats, tails
+from analysis import access, compliance, fault_tests, gates, pilot, risk, stats, tails
 from analysis.attribution import split
 from analysis.contracts import parse
 from analysis.gates import Gate
@@ -51,6 +51,44 @@ def test_ready_means_every_gate_passes_and_not_ready_that_one_fails(labels):
     assert (word == "ready") == (bool(labels) and set(labels) == {"pass"})
     assert (word == "not ready") == ("fail" in labels)
     assert reason
+
+
+RESULTS = ["fail", "not enough evidence", "pass"]
+WORDS = ["not ready", "not enough evidence", "ready"]
+
+
+@given(LABELS, st.sampled_from(RESULTS))
+def test_one_gate_more_never_improves_a_verdict(labels, more):
+    before, _ = gates.verdict([gate(label) for label in labels])
+    after, _ = gates.verdict([gate(label) for label in [*labels, more]])
+
+    # Without any gate nothing was asked.
+    assert not labels or WORDS.index(after) <= WORDS.index(before)
+
+
+@given(LABELS, st.data())
+def test_what_is_not_tested_never_makes_ready(labels, data):
+    if not labels:
+        return
+    place = data.draw(st.integers(0, len(labels) - 1))
+    untested = [*labels[:place], "not enough evidence", *labels[place + 1 :]]
+
+    assert gates.verdict([gate(label) for label in untested])[0] != "ready"
+
+
+FAULT_LABELS = st.lists(st.sampled_from([str(label) for label in fault_tests.Label]), max_size=5)
+
+
+@given(st.sampled_from(RESULTS), FAULT_LABELS, st.sampled_from(list(fault_tests.Label)))
+def test_a_fault_test_never_raises_the_gate_and_the_worst_caps_it(pooled, labels, more):
+    tests = [(f"t{place}", label) for place, label in enumerate(labels)]
+    found = gates.capped(gate(pooled), tests)
+    again = gates.capped(gate(pooled), [*tests, ("one-more", str(more))])
+
+    assert RESULTS.index(found.label) <= RESULTS.index(pooled)
+    assert RESULTS.index(again.label) <= RESULTS.index(found.label)
+    if set(labels) & {"not contained", "silently wrong", "amplified"}:
+        assert found.label == "fail"
 
 
 def share_gate(successes, n, required=0.95):
