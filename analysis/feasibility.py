@@ -63,6 +63,8 @@ def of_budgets(model: Model, contracts: Contracts | None, scope: Scope) -> Feasi
     if scope.cohort is None:
         return NOTHING
     requests = model.ask("request_latencies", scope)
+    if requests.empty:
+        return replace(NOTHING, reason="There is no request in this scope.")
     rules = compliance.rules_of(model, contracts, scope)
     budgets = {key: rule.budget_ms for key, rule in rules.items() if rule.budget_ms is not None}
     frame = compliance.by_boundary(model, contracts, scope)

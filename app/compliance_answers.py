@@ -35,6 +35,7 @@ _SAID = {
     Label.NOT_ENOUGH: "None is broken, and of at least one the traces cannot tell.",
     Label.NO_BUDGET: "Nothing was promised: name a contract with --contracts.",
 }
+_IDLE = "No promise of the contract speaks of what is in this scope."
 
 
 def compliance_of(lake: Path, contracts_file: Path | None, scope: Scope) -> Answer:
@@ -55,6 +56,7 @@ def compliance_of(lake: Path, contracts_file: Path | None, scope: Scope) -> Answ
     on_path = path_budgets.by_boundary(model, promised, scope)
     labels = (requests["sla_label"], requests["downstream_label"], budgets["label"])
     label = compliance.verdict([*pd.concat(labels), *on_path["label"]])
+    said = _SAID[label] if label is not Label.NO_BUDGET else _IDLE
     burned = burn.by_window(model, promised, scope)
     spent = spenders.of_late(model, promised, scope)
     room = feasibility.of_budgets(model, promised, scope)
@@ -70,7 +72,7 @@ def compliance_of(lake: Path, contracts_file: Path | None, scope: Scope) -> Answ
     }
     text = "\n\n".join(
         (
-            f"{label.upper()}: {_SAID[label]}",
+            f"{label.upper()}: {said}",
             _requests(requests),
             _budgets(budgets),
             *([_on_path(on_path)] if len(on_path) else []),

@@ -59,6 +59,22 @@ def test_without_a_contract_it_cannot_tell(sample):
     assert "Nothing was promised" in answer.stdout
 
 
+@pytest.mark.parametrize("scope", [("--cohort", "nothing"), ("--service", "nobody")])
+def test_an_empty_scope_cannot_tell(sample, scope):
+    answer = run("--lake", sample.lake, "--contracts", sample.contracts, *scope)
+
+    assert answer.exit_code == 2
+    assert "No promise of the contract speaks of what is in this scope" in answer.stdout
+
+
+def test_a_side_that_the_lake_does_not_hold_cannot_be_judged(sample, tmp_path):
+    file = tmp_path / "contracts.yaml"
+    file.write_text("sla: {p95: 2s}\ncohorts: {pilot: canary, baseline: canary}\n")
+    answer = run("--lake", sample.lake, "--contracts", file)
+
+    assert answer.exit_code == 2
+
+
 def test_the_default_target_downstream_is_the_gates():
     assert gates.DEFAULTS["downstream"] == compliance.DOWNSTREAM_RATIO
 

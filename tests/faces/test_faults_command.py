@@ -47,6 +47,13 @@ def test_too_few_exposed_requests_cannot_tell_and_the_untested_are_listed(sample
     assert "That is no pass." in answer.stdout
 
 
+def test_an_empty_scope_cannot_tell(sample):
+    answer = run("--lake", sample.lake, "--cohort", "nothing")
+
+    assert answer.exit_code == 2
+    assert "Never tested: none." in answer.stdout
+
+
 def test_a_lake_without_a_fault_test_is_no_pass(sample):
     answer = run("--lake", sample.lake, "--cohort", "baseline")
 
