@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from analysis import stats, words
+from analysis import faults, stats, words
 from analysis.comparability import (
     Check,
     Design,
@@ -19,6 +19,7 @@ from analysis.comparability import (
     windows,
 )
 from analysis.contracts import DEFAULT_QUANTILE, Contracts, sides
+from analysis.decomposition import Decomposition, decompose, dominance
 from analysis.engine import Model
 from analysis.scope import Scope
 from analysis.stats import Verdict
@@ -67,8 +68,12 @@ class Comparison:
     end_to_end: pd.DataFrame
     boundaries: pd.DataFrame
     checks: list[Check]
+    escapes: pd.DataFrame
     headline: Change | None = None
     is_refused: bool = False  # a condition failed that no interval can mend
+    source: Decomposition | None = None  # what the change came from
+    is_orchestration: bool = False  # surely most of it came from what is no model
+    orchestration: str = ""
 
 
 def compare(
@@ -112,6 +117,7 @@ def compare(
             pd.DataFrame(columns=_COLUMNS),
             pd.DataFrame(columns=_BOUNDARY_COLUMNS),
             [],
+            pd.DataFrame(columns=_ESCAPES),
         )
 
     window = windows(before, after)
@@ -128,6 +134,7 @@ def compare(
     conditions.append(placebo(before, window, headline))
     changes = _end_to_end(before, after, window, headline, margin)
     main = next(change for change in changes if change.quantile == headline)
+    conditions.append(reversal(before, after, window, main, margin))
     refused = [
         check
         for check in conditions
@@ -142,6 +149,8 @@ def compare(
         for change in changes
     ]
     calls = model.ask("latencies", scope)
+    source = decompose(model, scope, str(before_name), str(after_name), window, headline)
+    is_orchestration, orchestration = dominance(source, is_proven=label is Verdict.PROVEN)
     return Comparison(
         str(label),
         reason,
@@ -160,8 +169,12 @@ def compare(
             margin,
         ),
         conditions,
+        escapes(faults.reach(model, scope), str(before_name), str(after_name)),
         main,
         bool(refused),
+        source,
+        is_orchestration,
+        orchestration,
     )
 
 
@@ -206,6 +219,68 @@ def placebo(before: pd.DataFrame, window: Windows, p: float) -> Check:
         )
         return Check(name, ok=False, detail=detail)
     return Check(name, ok=True, detail=f"{said} {words.moved(moved.ratio)} {interval}: no drift.")
+
+
+def reversal(
+    before: pd.DataFrame, after: pd.DataFrame, window: Windows, moved: Change, margin: float
+) -> Check:
+    """Return whether other work hides or feigns the change: raw and at equal mix, opposite sides.
+
+    A Simpson reversal: both intervals exclude no change, and disagree on its direction.
+    """
+    raw = change(
+        _sample(before, window), _sample(after, window), moved.quantile, window, margin=margin
+    )
+    name = f"{words.quantile(moved.quantile)} without regard to the mix of operations"
+    if math.isnan(raw.lower) or math.isnan(moved.lower):
+        return Check("mix reversal", ok=None, detail=f"{name} has no interval.")
+    said = f"{name} {words.moved(raw.ratio)} {words.change_interval(raw.lower, raw.upper)}"
+    if (raw.upper < 1 and moved.lower > 1) or (raw.lower > 1 and moved.upper < 1):
+        detail = (
+            f"{said}, at the baseline's mix it {words.moved(moved.ratio)} "
+            f"{words.change_interval(moved.lower, moved.upper)}: the mix alone turned it round."
+        )
+        return Check("mix reversal", ok=False, detail=detail)
+    return Check("mix reversal", ok=True, detail=f"{said}: the mix turns nothing round.")
+
+
+def escapes(told: pd.DataFrame, baseline: str, pilot: str) -> pd.DataFrame:
+    """Return how the share of failures that reach a user moved, one row a boundary with failures.
+
+    Args:
+        told: An answer of `faults.reach`.
+        baseline: The cohort before.
+        pilot: The cohort after.
+    """
+    rows = []
+    for (key, name), some in told.dropna(subset="boundary_id").groupby(["boundary_id", "boundary"]):
+        sides = [_escape(some[some["cohort"] == cohort]) for cohort in (baseline, pilot)]
+        moved, lower, upper = stats.difference(*sides)
+        label = str(Verdict.NOT_ENOUGH)
+        if sum(side.units for side in sides) >= LEAST_FAILING_UNITS and (lower > 0 or upper < 0):
+            label = "more escape" if lower > 0 else "fewer escape"
+        rows.append(
+            {"boundary_id": key, "boundary": name}
+            | columns("before_escape_ratio", sides[0])
+            | columns("after_escape_ratio", sides[1])
+            | {"change": moved, "change_lower": lower, "change_upper": upper, "label": label}
+        )
+    return pd.DataFrame(rows, columns=_ESCAPES)
+
+
+def _escape(some: pd.DataFrame) -> stats.Estimate:
+    if some.empty:
+        return stats.NOTHING
+    row = some.iloc[0]
+    return stats.Estimate(
+        row["escape_ratio"],
+        row["escape_ratio_lower"],
+        row["escape_ratio_upper"],
+        int(row["escape_ratio_n"]),
+        row["escape_ratio_n_eff"],
+        int(row["escape_ratio_units"]),
+        stats.Grade(row["escape_ratio_grade"]),
+    )
 
 
 def explain(moved: Change, window: Windows, margin: float) -> str:
@@ -436,4 +511,10 @@ _BOUNDARY_COLUMNS = [
     "error_label",
     "error_q_value",
     "q_value",
+]
+_ESCAPES = [
+    *("boundary_id", "boundary"),
+    *columns("before_escape_ratio", stats.NOTHING),
+    *columns("after_escape_ratio", stats.NOTHING),
+    *("change", "change_lower", "change_upper", "label"),
 ]

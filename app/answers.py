@@ -1,5 +1,6 @@
 """What each command answers: the data, the text a person reads, and the exit code."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,11 +106,41 @@ def compare(
             f"{comparison.label.upper()}: {comparison.reason}\n"
             f"Design: {comparison.design}; independent unit: {comparison.unit}.",
             heading("End to end", _changes(comparison.end_to_end, name="quantile")),
+            heading("What the change of the mean request came from", _source(comparison)),
             heading("Boundaries", _changes(comparison.boundaries, name="boundary")),
             heading("Can the two be compared?", _checks(comparison.checks)),
         )
     )
     return Answer(summary.plain(comparison), text, EXIT.get(str(comparison.label), COULD_NOT_TELL))
+
+
+def _source(comparison: pilot.Comparison) -> str:
+    found = comparison.source
+    if found is None:
+        return "  nothing to compare"
+    rows = listed(
+        found.kinds,
+        (
+            ("kind", "l", lambda row: row.kind),
+            ("before", "r", lambda row: words.time(row.before_ms)),
+            ("after", "r", lambda row: words.time(row.after_ms)),
+            ("change", "r", lambda row: _signed(row.change_ms)),
+            (
+                "95 % interval",
+                "r",
+                lambda row: f"[{_signed(row.change_ms_lower)} to {_signed(row.change_ms_upper)}]",
+            ),
+            (f"of {words.quantile(found.quantile)}", "r", lambda row: _signed(row.quantile_ms)),
+        ),
+    )
+    whole = f"{_signed(found.mix_ms)} = {_signed(found.total_ms)} a request"
+    return f"{rows}\nkinds + mix of operations {whole}\n{comparison.orchestration}"
+
+
+def _signed(value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{'−' if value < 0 else '+'}{words.time(abs(value))}"
 
 
 def opened(lake: Path, contracts_file: Path | None) -> tuple[Model, Contracts | None]:

@@ -288,6 +288,28 @@ def what_if(*, changed: str, lake: Path, scope: Any, as_json: bool, **change: An
     sys.exit(answer.exit_code)
 
 
+@main.command("power", context_settings=CONTEXT)
+@lake_option
+@contracts_option
+@click.option("--baseline", help="The cohort to plan from; else as the contract or the lake says.")
+@scope_options
+@json_option
+def plan_pilot(
+    *, lake: Path, contracts: Path | None, baseline: str | None, scope: Any, as_json: bool
+) -> None:
+    """Tell from the baseline alone how many requests and days a pilot needs.
+
+    Exits 0, or 2 where the baseline is too small to tell.
+
+    \b
+    Example:
+      orchrisk power --lake lake --baseline before
+    """
+    answer = importlib.import_module("app.plan_answers").plan(lake, contracts, scope, baseline)
+    _print(answer, as_json=as_json)
+    sys.exit(answer.exit_code)
+
+
 @main.command(context_settings=CONTEXT)
 @lake_option
 @contracts_option

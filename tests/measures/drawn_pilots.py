@@ -152,6 +152,8 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
             is_origin=True,
             is_visible=True,
             origin_weight=1.0,
+            parent_failure_id=None,
+            outcome="root",
         ),
         "nodes": asked[["cohort", "trace_no", "service"]].assign(
             node_id=node,
