@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from analysis import fault_schedule, fault_tests, recovery, stats
 from analysis.contracts import parse
@@ -147,7 +148,40 @@ def test_a_schedule_tells_tests_that_spans_do_not(lake):
     assert "is called that" in rows.loc["nobody", "reason"]
 
 
-def test_the_order_of_a_lake_changes_nothing(lake, told):
+BAGGAGE = """
+agent root    0..100 fault_id=bag
+  tool outer 10..90 ! fault_id=bag
+    http_client inner.api 20..60 ! fault_id=bag
+"""
+
+
+def test_a_mark_in_baggage_counts_at_its_target_else_at_the_innermost_call(model):
+    made = model(BAGGAGE)
+    inner = fault_tests.judge(made, None, Scope()).tests
+    aimed = fault_tests.judge(
+        made, None, Scope(), marks=({}, {"bag": Mark("abort", "outer")})
+    ).tests
+
+    assert inner["boundary"].tolist() == ["tool:outer → http:inner.api"]
+    assert aimed["boundary"].tolist() == ["agent:root → tool:outer"]
+    assert inner["calls"].tolist() == aimed["calls"].tolist() == [1]
+
+
+def test_a_marked_span_that_is_part_of_no_call_is_counted(model):
+    drawn = BAGGAGE.replace(" fault_id=bag", "")
+    made = model(drawn)
+    with made.relations() as cursor:
+        ((trace_id, span_id),) = cursor.execute(
+            "SELECT trace_id, span_id FROM nodes WHERE name = 'root'"
+        ).fetchall()
+    marks = {("baseline", trace_id, span_id): Mark("abort", None)}
+
+    told = fault_tests.judge(made, None, Scope(), marks=(marks, {}))
+
+    assert (len(told.tests), told.unplaced) == (0, 1)
+
+
+def test_asking_again_gives_the_same_answer(lake, told):
     again = fault_tests.judge(lake[0], CONTRACT, Scope(), marks=fault_schedule.marks(lake[1]))
 
     pd.testing.assert_frame_equal(again.tests, told.tests)
@@ -186,6 +220,16 @@ def test_one_more_failure_never_improves_a_label(drawn, required):
 def test_as_many_failures_are_allowed_as_the_exact_bound_says(required, exposed, allowed):
     assert contained(Counts(exposed, allowed, 0, 0), required)[0] in PASSED
     assert contained(Counts(exposed, allowed + 1, 0, 0), required)[0] not in PASSED
+
+
+@pytest.mark.parametrize("required", [0.8, 0.9, 0.95])
+@pytest.mark.parametrize("exposed", [20, 60, 300, 1000])
+def test_a_system_at_the_limit_is_passed_or_failed_once_in_twenty_at_most(required, exposed):
+    chance = binom.pmf(range(exposed + 1), exposed, 1 - required)
+    labels = [contained(Counts(exposed, lost, 0, 0), required)[0] for lost in range(exposed + 1)]
+
+    for some in (PASSED, FAILED):
+        assert sum(p for p, label in zip(chance, labels, strict=True) if label in some) <= 0.05
 
 
 @pytest.mark.parametrize(("required", "least"), [(0.8, 14), (0.9, 29), (0.95, 59), (0.99, 299)])
