@@ -25,6 +25,7 @@ class Check:
     readiness: Readiness
     findings: list[Finding]
     register: list[Risk]
+    warnings: list[str]
     as_of: dt.date | None
     budgets: pd.DataFrame
     requests: pd.DataFrame
@@ -64,6 +65,7 @@ def run(
         readiness,
         findings.weighed([*found, *register.as_findings(risks)], contracts, as_of, known or {}),
         risks,
+        findings.idle([*found, *register.as_findings(risks)], contracts),
         as_of,
         budgets,
         compliance.by_request(model, contracts, scope),

@@ -197,6 +197,17 @@ def _weighed(
     return replace(found, status=str(Status.KNOWN)) if is_known else found
 
 
+def idle(found: Iterable[Finding], contracts: Contracts | None) -> list[str]:
+    """Return a warning for every acknowledgement that no finding answers to."""
+    told = list(found)
+    return [
+        f"{contracts.path}:{each.line}: the acknowledgement of `{each.finding}` by {each.owner} "
+        "meets no finding; it can go."
+        for each in (contracts.acknowledged if contracts else ())
+        if contracts and not any(each.covers(one.rule, one.subject) for one in told)
+    ]
+
+
 def worst(found: Iterable[Finding]) -> Level | None:
     """Return the worst level that counts, None where nothing does."""
     levels = {each.level for each in found if each.counts}

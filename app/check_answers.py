@@ -26,7 +26,7 @@ from app.answers import (
     more,
     opened,
 )
-from app.terminal import table
+from app.terminal import MAX_LAST_CELL, clean, table
 from ingest.errors import LakeError
 
 # The answer of an earlier check is a few hundred KB.
@@ -71,6 +71,11 @@ def check(
     parts = [
         f"{str(told.readiness.label).upper()}: {told.readiness.reason}",
         heading("Findings", _findings(told.findings)) + f"\n{_counts(told, known)}",
+        *(
+            ["\n".join(clean(line, width=MAX_LAST_CELL) for line in told.warnings)]
+            if told.warnings
+            else []
+        ),
         heading("Risk register", _register(told)),
         _gates(told.readiness),
     ]
@@ -78,6 +83,7 @@ def check(
         "readiness": told.readiness,
         "findings": told.findings,
         "register": told.register,
+        "warnings": told.warnings,
         "as_of": told.as_of,
     }
     if promised is None:

@@ -318,6 +318,14 @@ def test_an_acceptance_that_is_over_counts_again_and_is_said(sample, tmp_path):
     assert found["remark"] == "accepted by team-crm until 2026-10-01: that is over"
 
 
+def test_an_acceptance_that_nothing_needs_is_named_with_its_line():
+    (said,) = findings.idle([findings.finding("budget", "error", "a → b", "seen")], ACCEPTED)
+
+    assert said == (
+        "contracts.yaml:4: the acknowledgement of `gate/*` by x meets no finding; it can go."
+    )
+
+
 LEVELS = st.sampled_from([Level.ERROR, Level.WARNING, Level.NOTE])
 FOUND = st.lists(
     st.builds(
