@@ -140,7 +140,12 @@ def _source(comparison: pilot.Comparison) -> str:
 def _signed(value: float) -> str:
     if math.isnan(value):
         return "–"
-    return f"{'−' if value < 0 else '+'}{words.time(abs(value))}"
+    # Below a nanosecond there is nothing but the sums' own rounding.
+    return (
+        words.time(0.0)
+        if abs(value) < 1e-6
+        else f"{'−' if value < 0 else '+'}{words.time(abs(value))}"
+    )
 
 
 def opened(lake: Path, contracts_file: Path | None) -> tuple[Model, Contracts | None]:
