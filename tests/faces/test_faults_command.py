@@ -5,6 +5,7 @@ import json
 from click.testing import CliRunner
 
 from app.cli import main
+from ingest import load
 
 SCHEDULE = """id,boundary,kind,from,until
 drill,tool:credit_score -> http:*,abort,{0},{1}
@@ -84,3 +85,56 @@ def test_the_same_lake_gives_the_same_bytes(sample):
     arguments = ("--lake", sample.lake, "--contracts", sample.contracts, "--json")
 
     assert run(*arguments).stdout == run(*arguments).stdout
+
+
+def proxied(trace, hit):
+    """One request of a service whose call goes through Envoy, as two OTLP JSON lines."""
+    begin = 1_790_000_000_000_000_000 + trace * 20 * 10**9
+    status = "503" if hit else "200"
+    told = [
+        ("app", 1, 0, 2, (0, 100), {"http.request.method": "POST", "http.route": "/chat"}),
+        ("app", 2, 1, 3, (10, 50), {"server.address": "crm", "url.path": "/v1"}),
+        ("envoy", 3, 2, 3, (11, 49), {"component": "proxy", "response_flags": "FI"}),
+    ]
+    for service, number, parent, kind, (first, last), attributes in told:
+        if not hit:
+            attributes = attributes | {"response_flags": "-"}
+        if number > 1:
+            attributes = attributes | {"http.request.method": "GET"}
+            attributes = attributes | {"http.response.status_code": status}
+        span = {
+            "traceId": f"{trace + 1:032x}",
+            "spanId": f"{trace * 10 + number:016x}",
+            "parentSpanId": f"{trace * 10 + parent:016x}" if parent else "",
+            "name": "GET" if parent else "POST /chat",
+            "kind": kind,
+            "startTimeUnixNano": str(begin + first * 10**6),
+            "endTimeUnixNano": str(begin + last * 10**6),
+            "attributes": [texts(*each) for each in attributes.items()],
+            "status": {"code": 2} if hit and number > 1 else {},
+        }
+        resource = {"attributes": [texts("service.name", service)]}
+        scopes = [{"scope": {"name": "drawn"}, "spans": [span]}]
+        yield {"resourceSpans": [{"resource": resource, "scopeSpans": scopes}]}
+
+
+def texts(key, value):
+    return {"key": key, "value": {"stringValue": value}}
+
+
+def test_what_envoy_injects_is_known_by_its_response_flags(tmp_path):
+    lines = [line for trace in range(80) for line in proxied(trace, hit=30 <= trace < 62)]
+    dump = tmp_path / "dump.jsonl"
+    dump.write_text("\n".join(map(json.dumps, lines)))
+    load.load([dump], tmp_path / "lake", cohort="pilot")
+
+    answer = run("--lake", tmp_path / "lake", "--json")
+    (row,) = json.loads(answer.stdout)["tests"]
+
+    assert answer.exit_code == 1
+    assert (row["source"], row["fault"], row["boundary"]) == (
+        "proxy",
+        "abort",
+        "service:app → http:crm/v1",
+    )
+    assert (row["exposed_requests"], row["label"]) == (32, "silently wrong")
