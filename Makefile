@@ -12,7 +12,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
 MAY_APT := command -v apt-get >/dev/null 2>&1 && $(SUDO) true 2>/dev/null
 APT := $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
 
-.PHONY: demo test test-all lint types layers tests tests-all notebooks browser bench-ingest bench-model bench-metrics lock clean
+.PHONY: demo test test-all lint types layers tests tests-all notebooks browser bench-ingest bench-model bench-metrics bench-verdict lock clean
 
 # The stamps are as new as the locks, so that a changed pin reinstalls.
 .venv/installed: requirements.lock pyproject.toml
@@ -70,6 +70,10 @@ bench-model: .venv/developed
 # SPANS, CALLS, ROUNDS and ASKED (names of questions) are its settings.
 bench-metrics: .venv/developed
 	PYTHONPATH=$(CURDIR) $(BIN)/python tests/benchmarks/bench_metrics.py
+
+# SPANS, CALLS and ROUNDS are its settings.
+bench-verdict: .venv/developed
+	PYTHONPATH=$(CURDIR) $(BIN)/python tests/benchmarks/bench_verdict.py
 
 # Browser tests need Debian's Chromium; where it cannot be had they are skipped, and say so.
 browser:
