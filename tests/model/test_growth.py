@@ -101,7 +101,14 @@ def test_a_model_made_in_parts_is_the_model_made_at_once(drawn, lay, tmp_path):
         assert told == whole, load
 
 
-@pytest.mark.parametrize(("seed", "most"), [(0, growth.CHANGED_RATIO), (1, 1), (2, 1)])
+@pytest.mark.parametrize(
+    ("seed", "most"),
+    [
+        (0, growth.CHANGED_RATIO),
+        pytest.param(1, 1, marks=pytest.mark.slow),
+        pytest.param(2, 1, marks=pytest.mark.slow),
+    ],
+)
 def test_a_grown_model_is_the_model_made_anew(drawn, lay, tmp_path, monkeypatch, seed, most):
     # Of so few traces a dump changes many: what looks across them is made again for all, or some.
     monkeypatch.setattr(growth, "CHANGED_RATIO", most)

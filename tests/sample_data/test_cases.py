@@ -14,6 +14,9 @@ from app import cli
 from ingest import load
 from sample_data.cases import write as cases
 
+# Three systems of two months each are played, read and judged.
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Case:
