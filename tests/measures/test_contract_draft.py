@@ -235,3 +235,35 @@ def test_any_drawn_baseline_keeps_what_is_drafted_from_it(
     assert uses == {"granted"}
     assert found.downstream_ms <= found.downstream_limit_ms * (1 + 1e-9)
     assert found.whole_ms <= found.sla_ms * (1 + 1e-9)
+
+
+def test_the_order_in_which_requests_were_read_changes_no_byte_of_a_draft(tmp_path):
+    frame = requests("baseline", first_day=0, days=4, per_day=80, failed=0.02)
+    texts = []
+    for place, order in enumerate((frame, frame.sample(frac=1, random_state=3))):
+        with model_in(tmp_path / f"model{place}.duckdb", order, None) as model:
+            texts.append(drafting.draft(model, BASELINE).text)
+
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.slow
+def test_a_month_alike_breaks_no_draft_and_a_tool_a_quarter_slower_breaks_most(tmp_path):
+    """12 drafts of 1,000 requests, each held against a fresh month and one with a slower tool."""
+    broken = {"alike": 0, "slower": 0, "elsewhere": 0}
+    for seed in range(12):
+        before = requests("baseline", first_day=0, days=5, per_day=200, seed=seed)
+        alike = requests("alike", first_day=20, days=5, per_day=200, seed=1000 + seed)
+        slower = requests("slower", first_day=20, days=5, per_day=200, seed=2000 + seed)
+        slower["ms_1"] *= 1.25
+        frame = pd.concat([before, alike, slower], ignore_index=True)
+        with model_in(tmp_path / f"model{seed}.duckdb", frame, None) as model:
+            contracts = drafting.draft(model, BASELINE).contracts
+            for cohort in ("alike", "slower"):
+                told = compliance.by_boundary(model, contracts, Scope(cohort=cohort))
+                callees = set(told.loc[told["label"] == "broken", "callee"])
+                broken[cohort] += "tool:score" in callees or (cohort == "alike" and bool(callees))
+                broken["elsewhere"] += cohort == "slower" and bool(callees - {"tool:score"})
+
+    assert broken["alike"] == broken["elsewhere"] == 0
+    assert broken["slower"] >= 10
