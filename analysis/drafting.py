@@ -10,13 +10,8 @@ import numpy as np
 import pandas as pd
 
 from analysis import access, compliance, draft_text, path_budgets, samples, stats, timeouts, words
-from analysis.contracts import (
-    DEFAULT_QUANTILE,
-    ContractError,
-    Contracts,
-    parse,
-    sides,
-)
+from analysis.contract_file import parse
+from analysis.contracts import DEFAULT_QUANTILE, ContractError, Contracts, sides
 from analysis.draft_text import Terms, Timeout
 from analysis.engine import Model
 from analysis.path_budgets import Paths

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import access, contracts, engine, measures, pilot, summary, words
+from analysis import access, contract_file, engine, measures, pilot, summary, words
 from analysis.contracts import Contracts
 from analysis.engine import Model
 from analysis.scope import Scope
@@ -150,7 +150,7 @@ def _signed(value: float) -> str:
 
 def opened(lake: Path, contracts_file: Path | None) -> tuple[Model, Contracts | None]:
     """Return the model of a lake that holds traces, and the contract where one is named."""
-    promised = None if contracts_file is None else contracts.load(contracts_file)
+    promised = None if contracts_file is None else contract_file.load(contracts_file)
     model = engine.connect(lake)
     if model.is_empty:
         raise LakeError(

@@ -591,7 +591,7 @@ def _written(kind: str) -> Callable[..., Any]:
     def read(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
         if value is None:
             return None
-        module = importlib.import_module("analysis.contracts")
+        module = importlib.import_module("analysis.contract_lines")
         try:
             return float(module.value_of(kind, value))
         except OrchriskError as error:

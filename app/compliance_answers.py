@@ -10,7 +10,7 @@ import pandas as pd
 from analysis import (
     burn,
     compliance,
-    contracts,
+    contract_file,
     engine,
     feasibility,
     measures,
@@ -43,7 +43,7 @@ def compliance_of(lake: Path, contracts_file: Path | None, scope: Scope) -> Answ
 
     Exit code 0 when all promises are kept, 1 when one is broken, 2 when that cannot be told.
     """
-    promised = None if contracts_file is None else contracts.load(contracts_file)
+    promised = None if contracts_file is None else contract_file.load(contracts_file)
     model = opened(lake)
     scope = one_side(model, promised, scope, lake)
     requests = compliance.by_request(model, promised, scope)

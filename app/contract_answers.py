@@ -7,7 +7,7 @@ import yaml
 
 from analysis import (
     contract_check,
-    contracts,
+    contract_file,
     drafting,
     engine,
     exports,
@@ -27,7 +27,7 @@ def draft(lake: Path, scope: Scope, wish: drafting.Wish, *, earlier: Path | None
     Raises:
         ContractError: The baseline cannot keep what was wished, or has too little to tell.
     """
-    kept = contracts.load(earlier) if earlier else None
+    kept = contract_file.load(earlier) if earlier else None
     with engine.connect(lake) as model:
         drafted = drafting.draft(model, scope, wish, earlier=kept)
     facts = {name: value for name, value in vars(drafted).items() if name != "contracts"}
@@ -39,7 +39,7 @@ def check(lake: Path, file: Path, scope: Scope) -> Answer:
 
     Without a lake only the text is looked at.
     """
-    promised = contracts.load(file)
+    promised = contract_file.load(file)
     found = contract_check.of_text(promised)
     if lake.exists():
         with engine.connect(lake) as model:
@@ -64,7 +64,7 @@ def check(lake: Path, file: Path, scope: Scope) -> Answer:
 
 def export(file: Path, form: str) -> tuple[Answer, tuple[str, ...]]:
     """Return a contract in another tool's form, and what of it that leaves out."""
-    found = exports.FORMS[form](contracts.load(file))
+    found = exports.FORMS[form](contract_file.load(file))
     documents = [*map(dict, found.documents)]
     if form == "policy":
         text = json.dumps(documents[0], indent=2, ensure_ascii=False)
@@ -75,7 +75,9 @@ def export(file: Path, form: str) -> tuple[Answer, tuple[str, ...]]:
 
 def diff(before: Path, after: Path) -> Answer:
     """Return what two contracts promise differently; exit code 1 when they do."""
-    found = promises.differences(contracts.load(before), contracts.load(after), gates.DEFAULTS)
+    found = promises.differences(
+        contract_file.load(before), contract_file.load(after), gates.DEFAULTS
+    )
     if not found:
         return Answer([], "Both promise the same.")
     rows = [

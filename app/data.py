@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
-from analysis import access, compliance, engine, measures, pilot, risk
-from analysis import contracts as contract_files
+from analysis import access, compliance, contract_file, engine, measures, pilot, risk
+from analysis import contracts as promised
 from analysis.contracts import Cohorts, Contracts
 from analysis.engine import Model
 from analysis.scope import Scope
@@ -79,7 +79,7 @@ def cohorts() -> list[str]:
 
 def sides() -> Cohorts:
     """Return which cohorts stand for before and after."""
-    return contract_files.sides(cohorts(), contracts())
+    return promised.sides(cohorts(), contracts())
 
 
 def sql(metrics: Sequence[str]) -> dict[str, str]:
@@ -154,7 +154,7 @@ def _model(now: Source) -> Model:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _contracts(path: str, digest: str) -> Contracts:  # noqa: ARG001 - the digest is the cache key
-    return contract_files.load(Path(path))
+    return contract_file.load(Path(path))
 
 
 _Sides = tuple[str | None, str | None]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import contracts, fault_schedule, fault_tests, summary, words
+from analysis import contract_file, fault_schedule, fault_tests, summary, words
 from analysis.fault_tests import Judged
 from analysis.scope import Scope
 from app.answers import COULD_NOT_TELL, NO, TOP, YES, Answer
@@ -21,7 +21,7 @@ def faults(lake: Path, contracts_file: Path | None, schedule: Path | None, scope
     Exit code 0 when every test passes and there is one, 1 when one fails, 2 when that cannot be
     told.
     """
-    promised = None if contracts_file is None else contracts.load(contracts_file)
+    promised = None if contracts_file is None else contract_file.load(contracts_file)
     planned = () if schedule is None else fault_schedule.load(schedule)
     told = fault_tests.judge(
         opened(lake), promised, scope, planned=planned, marks=fault_schedule.marks(lake)

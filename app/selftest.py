@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import access, contracts, engine, measures, spreads, stats, summary, words
+from analysis import access, contract_file, engine, measures, spreads, stats, summary, words
 from analysis.contracts import Contracts
 from analysis.engine import Model
 from analysis.scope import Scope
@@ -120,7 +120,7 @@ def judge(model: Model, answers: Answers) -> tuple[list[Judged], list[str]]:
 
     The findings are made before the key is looked at.
     """
-    promised = contracts.load(Path(simulate.__file__).with_name("contracts.yaml"))
+    promised = contract_file.load(Path(simulate.__file__).with_name("contracts.yaml"))
     asked = _ask(model, promised)
     found = {fault: finder.find(asked) for fault, finder in _FINDERS.items()}
     rows = [_judged(fault, found[fault], answers) for fault in PLANTED]

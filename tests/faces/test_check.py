@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sarif_pydantic import Sarif
 
 from analysis import findings, gates
-from analysis.contracts import parse
+from analysis.contract_file import parse
 from analysis.findings import Level, Status
 from app import check_files, cli
 

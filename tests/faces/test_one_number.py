@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from nbclient import NotebookClient
 from streamlit.testing.v1 import AppTest
 
-from analysis import contracts, engine, risk, tails, words
+from analysis import contract_file, engine, risk, tails, words
 from analysis.scope import Scope
 from app import cli
 
@@ -33,7 +33,7 @@ def page(sample, monkeypatch):
 
 @pytest.mark.slow
 def test_the_verdict_and_its_p95_are_one_on_page_command_and_notebook(sample, page, monkeypatch):
-    promised = contracts.load(sample.contracts)
+    promised = contract_file.load(sample.contracts)
     found = risk.readiness(engine.connect(sample.lake), promised, Scope(cohort="pilot"))
     (p95,) = (figure for figure in found.figures if figure.name == "End-to-end p95")
 

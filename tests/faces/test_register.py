@@ -2,13 +2,13 @@
 
 import pytest
 
-from analysis import check, contracts, engine
+from analysis import check, contract_file, engine
 from analysis.scope import Scope
 
 
 @pytest.fixture(scope="module")
 def checks(sample):
-    promised = contracts.load(sample.contracts)
+    promised = contract_file.load(sample.contracts)
     model = engine.connect(sample.lake)
     return {
         cohort: check.run(model, promised, Scope(cohort=cohort)) for cohort in ("baseline", "pilot")

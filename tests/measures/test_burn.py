@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from analysis import burn, compliance, spenders, stats, timeshare
 from analysis.burn import PAIRS, Label
-from analysis.contracts import parse
+from analysis.contract_file import parse
 from analysis.scope import Scope
 
 CONTRACT = parse(

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from analysis import contract_check, drafting, stats
 from analysis.contract_check import least_units, of_text, of_traffic
-from analysis.contracts import parse
+from analysis.contract_file import parse
 from analysis.scope import Scope
 
 RULE = (

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from test_contract_file import WHOLE
 
 from analysis import gates
-from analysis.contracts import parse
+from analysis.contract_file import parse
 from analysis.promises import differences, meet
 
 

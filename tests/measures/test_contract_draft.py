@@ -9,7 +9,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from analysis import access, compliance, drafting, gates, path_budgets, pilot, promises, stats
-from analysis.contracts import ContractError, parse
+from analysis.contract_file import parse
+from analysis.contracts import ContractError
 from analysis.draft_text import pattern
 from analysis.drafting import Wish
 from analysis.scope import Scope

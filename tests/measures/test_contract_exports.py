@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import analysis.exports
 import sample_data
-from analysis.contracts import ContractError, load, parse
+from analysis.contract_file import load, parse
+from analysis.contracts import ContractError
 from analysis.exports import envoy, openslo, policy
 
 SAMPLE = load(Path(sample_data.__file__).with_name("contracts.yaml"))

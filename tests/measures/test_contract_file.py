@@ -10,11 +10,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import analysis.contracts
-from analysis.contracts import Alias, ContractError, host_of, parse
+import analysis.contract_file
+from analysis.contract_file import parse
+from analysis.contracts import Alias, ContractError, host_of
 
 SCHEMA = json.loads(
-    Path(analysis.contracts.__file__).with_name("contracts.schema.json").read_text("utf-8")
+    Path(analysis.contract_file.__file__).with_name("contracts.schema.json").read_text("utf-8")
 )
 
 WHOLE = b"""\
@@ -125,12 +126,12 @@ def test_a_huge_file_is_refused_unread(tmp_path):
     path.write_bytes(b"#" * 10_000_000)
 
     with pytest.raises(ContractError, match="larger than 256 KiB"):
-        analysis.contracts.load(path)
+        analysis.contract_file.load(path)
 
 
 def test_a_missing_file_is_a_complaint_that_names_it(tmp_path):
     with pytest.raises(ContractError, match=r"nowhere\.yaml: cannot be read: No such file"):
-        analysis.contracts.load(tmp_path / "nowhere.yaml")
+        analysis.contract_file.load(tmp_path / "nowhere.yaml")
 
 
 YAML_LIKE = st.text(st.sampled_from("a:- []{}&*!|>'\"#%\n\tsla95ms~?,"), max_size=60)

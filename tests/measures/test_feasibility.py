@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis import feasibility
-from analysis.contracts import parse
+from analysis.contract_file import parse
 from analysis.feasibility import promised
 from analysis.scope import Scope
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis import contract_check, openapi
-from analysis.contracts import ContractError, Document, parse
+from analysis.contract_file import parse
+from analysis.contracts import ContractError, Document
 from analysis.engine import Model
 from analysis.scope import CONDITIONS, Scope
 

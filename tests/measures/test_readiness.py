@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from analysis import access, compliance, fault_tests, gates, pilot, risk, stats, tails
 from analysis.attribution import split
-from analysis.contracts import parse
+from analysis.contract_file import parse
 from analysis.gates import Gate
 from analysis.scope import Scope
 

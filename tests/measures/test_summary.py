@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import sample_data
-from analysis import contracts, engine, summary
+from analysis import contract_file, engine, summary
 from analysis.scope import Scope
 from ingest.load import load
 
@@ -19,7 +19,7 @@ def month(tmp_path_factory):
     load([SAMPLE / "dumps" / "baseline.jsonl.gz"], folder / "lake", cohort="baseline")
     load([SAMPLE / "dumps" / "pilot.binpb.gz"], folder / "lake", cohort="pilot")
     model = engine.connect(folder / "lake", cache=folder / "cache")
-    contract = contracts.load(SAMPLE / "contracts.yaml")
+    contract = contract_file.load(SAMPLE / "contracts.yaml")
     yield [json.dumps(summary.collect(model, contract, Scope()), allow_nan=False) for _ in range(2)]
     model.close()
 
@@ -32,7 +32,7 @@ def test_the_month_is_json_and_the_same_however_often_it_is_told(month):
 def test_the_month_says_what_it_was_made_of(month):
     told = json.loads(month[0])
 
-    assert told["data"]["contract_digest"] == contracts.load(SAMPLE / "contracts.yaml").digest
+    assert told["data"]["contract_digest"] == contract_file.load(SAMPLE / "contracts.yaml").digest
     assert told["data"]["lake_fingerprint"]
     assert told["method"]["bootstrap_seed"]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from analysis import fault_schedule, fault_tests, recovery, stats
-from analysis.contracts import parse
+from analysis.contract_file import parse
 from analysis.fault_schedule import Mark, Planned, ScheduleError
 from analysis.fault_tests import FAILED, PASSED, Counts, Label, contained
 from analysis.scope import Scope

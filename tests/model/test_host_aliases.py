@@ -3,7 +3,7 @@
 import pytest
 
 from analysis import compliance
-from analysis.contracts import parse
+from analysis.contract_file import parse
 from analysis.scope import Scope
 
 TRACES = """

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from analysis import check, contracts, engine, impact, pilot
+from analysis import check, contract_file, engine, impact, pilot
 from analysis.check import Check
 from analysis.impact import Impact, TicketDay, TicketError, read_tickets
 from analysis.scope import Scope
@@ -45,7 +45,7 @@ def told(tmp_path_factory):
         sides = cases.write(name, traces)
         for cohort in ("baseline", "pilot"):
             load.load([traces / cohort], lake, cohort=cohort)
-        promised, model = contracts.load(traces / "contracts.yaml"), engine.connect(lake)
+        promised, model = contract_file.load(traces / "contracts.yaml"), engine.connect(lake)
         compared = pilot.compare(model, promised, Scope())
         before, after = (
             check.run(model, promised, Scope(cohort=cohort), comparison=compared)
