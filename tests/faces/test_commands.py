@@ -28,6 +28,19 @@ def test_every_command_explains_itself_with_an_example(command):
     assert f"Example:\n    orchrisk {command}" in told.output
 
 
+def test_help_does_not_wait_for_libraries_that_measure():
+    code = (
+        "import sys; from app import cli; "
+        "heavy = {'pandas', 'scipy', 'duckdb', 'pyarrow', 'numpy', 'streamlit'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert told.stdout.strip() == "[]"
+
+
 def test_a_dump_is_read_once_and_the_second_time_says_so(sample, tmp_path):
     dump = next((sample.traces / "baseline").glob("mailer*"))
     first = run("ingest", dump, "--lake", tmp_path / "lake", "--cohort", "before", "--json")
