@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from analysis import access, compliance, findings, pilot, register, risk
+from analysis import access, compliance, findings, path_budgets, pilot, register, risk
 from analysis.contracts import Contracts
 from analysis.engine import Model
 from analysis.findings import Finding
@@ -28,6 +28,7 @@ class Check:
     warnings: list[str]
     as_of: dt.date | None
     budgets: pd.DataFrame
+    on_path: pd.DataFrame
     requests: pd.DataFrame
 
 
@@ -54,12 +55,14 @@ def run(
     judged = compliance.judged(model, contracts, scope)
     readiness = risk.readiness(model, contracts, scope, comparison=comparison)
     budgets = compliance.by_boundary(model, contracts, scope)
+    on_path = path_budgets.by_boundary(model, contracts, judged)
     requests = model.ask("request_latencies", judged)
     as_of = today or (None if requests.empty else pd.Timestamp(requests["day"].max()).date())
     uses = access.footprint(model, contracts, judged)
-    found = findings.of_gates(
-        readiness.gates, budgets, uses, _evidence(model, contracts, judged, requests)
-    )
+    evidence = _evidence(model, contracts, judged, requests)
+    if (on_path["label"] != compliance.Label.KEPT).any():
+        evidence |= _on_path(model, judged, requests, on_path)
+    found = findings.of_gates(readiness.gates, budgets, on_path, uses, evidence)
     risks = register.of(model, contracts, judged, readiness, uses)
     return Check(
         readiness,
@@ -68,6 +71,7 @@ def run(
         findings.idle([*found, *register.as_findings(risks)], contracts),
         as_of,
         budgets,
+        on_path,
         compliance.by_request(model, contracts, scope),
     )
 
@@ -88,6 +92,19 @@ def _evidence(
         "success": _first(worst[worst["is_failed"].astype(bool)]),
         "within_sla": _first(late),
     } | {str(ident): _first(calls) for ident, calls in over.groupby("boundary_id")}
+
+
+def _on_path(
+    model: Model, scope: Scope, requests: pd.DataFrame, on_path: pd.DataFrame
+) -> dict[str, tuple[str, ...]]:
+    """Return the requests that waited longest for a boundary, beyond what it was promised."""
+    waited = model.ask("blame", replace(scope, boundary=None, agent=None))
+    limit_ms = waited["boundary_id"].map(on_path.set_index("boundary_id")["promised_ms"])
+    over = waited[waited["self_ms"] > limit_ms.astype("float64")].merge(
+        requests[["request_id", "trace_id"]], on="request_id"
+    )
+    order = over.sort_values(["self_ms", "request_id"], ascending=[False, True])
+    return {f"on_path/{ident}": _first(rows) for ident, rows in order.groupby("boundary_id")}
 
 
 def _first(rows: pd.DataFrame) -> tuple[str, ...]:

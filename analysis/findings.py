@@ -15,9 +15,6 @@ from analysis.compliance import Label
 from analysis.contracts import Acknowledgement, Contracts
 from analysis.gates import Gate, Result
 
-# Gates that are told by what breaks them, one finding each.
-_BY_PART = ("budgets", "grants")
-
 
 class Level(StrEnum):
     """What a finding does to the answer: not ready, not enough evidence, or nothing."""
@@ -77,18 +74,22 @@ def finding(
 def of_gates(
     gates: Iterable[Gate],
     budgets: pd.DataFrame,
+    on_path: pd.DataFrame,
     uses: pd.DataFrame,
     evidence: Mapping[str, tuple[str, ...]],
 ) -> list[Finding]:
     """Return what keeps gates from passing.
 
-    Budgets and grants are told by boundary and by use; every other gate is one finding.
+    Budgets, shares of the critical path and grants are told by boundary and by use; every other
+    gate is one finding.
 
     Args:
         gates: The gates of one verdict.
         budgets: Boundaries held against their budgets, as `compliance.by_boundary` gives them.
+        on_path: The same on the critical path, as `path_budgets.by_boundary` gives it.
         uses: Accesses held against their grants, as `access.footprint` gives them.
-        evidence: Trace ids by a gate's key, and by a boundary's id for its budget.
+        evidence: Trace ids by a gate's key, by a boundary's id for its budget, and by
+            `on_path/` and that id for its share of the critical path.
     """
     found: list[Finding] = []
     for gate in gates:
@@ -96,7 +97,9 @@ def of_gates(
             continue
         parts: list[Finding] = []
         if gate.key == "budgets":
-            parts = _broken_budgets(budgets, gate, evidence)
+            parts = _broken("budget", budgets[budgets["budget_ms"].notna()], gate, evidence, "")
+        elif gate.key == "on_path":
+            parts = _broken("on_path", on_path, gate, evidence, "on_path/")
         elif gate.key == "grants" and gate.label == Result.FAILED:
             parts = _ungranted(uses)
         found += parts or [_of_gate(gate, evidence.get(gate.key, ()))]
@@ -115,21 +118,24 @@ def _of_gate(gate: Gate, trace_ids: tuple[str, ...]) -> Finding:
     return finding(f"gate/{gate.key}", level, "", message.strip(), trace_ids=trace_ids)
 
 
-def _broken_budgets(
-    budgets: pd.DataFrame, gate: Gate, evidence: Mapping[str, tuple[str, ...]]
+def _broken(
+    name: str,
+    promised: pd.DataFrame,
+    gate: Gate,
+    evidence: Mapping[str, tuple[str, ...]],
+    prefix: str,
 ) -> list[Finding]:
     """Return the boundaries that fail the gate, or, where none does, those that leave it open."""
-    rows = budgets[budgets["budget_ms"].notna() & (budgets["label"] != Label.KEPT)]
     return [
         finding(
-            "budget",
+            name,
             Level.ERROR if row["boundary_id"] in gate.parts else Level.WARNING,
             row["boundary"],
             f"{row['boundary']}: {row['reason']}",
             line=int(row["line"]),
-            trace_ids=evidence.get(row["boundary_id"], ()),
+            trace_ids=evidence.get(f"{prefix}{row['boundary_id']}", ()),
         )
-        for row in rows.to_dict("records")
+        for row in promised[promised["label"] != Label.KEPT].to_dict("records")
     ]
 
 

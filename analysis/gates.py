@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import pandas as pd
 
-from analysis import compliance, fault_tests, pilot, state, stats, words
+from analysis import compliance, fault_tests, path_budgets, pilot, state, stats, words
 from analysis.access import Granted, footprint
 from analysis.compliance import Label
 from analysis.contracts import Contracts
@@ -25,6 +25,11 @@ DEFAULTS: Mapping[str, float] = {
 }
 # Risk of a false "not ready", shared by all gates.
 FALSE_ALARM = 0.05
+# What boundaries are promised, by the key of its gate.
+BOUNDARIES: Mapping[str, str] = {
+    "budgets": "Boundaries within their latency budget",
+    "on_path": "Boundaries within their share of the path",
+}
 # "None seen" passes only where seeing none rules out one trace in a hundred.
 UNDECLARED_BOUND = 0.01
 NAMED_USES = 3
@@ -141,8 +146,9 @@ def _said(gate: Gate) -> str:
         return f"Accesses beyond the grants in at least {measured} traces ({gate.missing})"
     if gate.unit == "boundaries":
         broken = words.count(gate.required - gate.measured)
+        what = "share of the critical path" if gate.key == "on_path" else "latency budget"
         return (
-            f"{broken} of {words.count(gate.required)} boundaries with a latency budget "
+            f"{broken} of {words.count(gate.required)} boundaries with a {what} "
             f"break it ({gate.missing})"
         )
     interval = words.measured_interval(gate.lower, gate.upper, gate.unit)
@@ -156,9 +162,22 @@ def judge(
 ) -> list[Gate]:
     """Return every gate of a scope with one cohort; one without data is not enough evidence."""
     limits = {**DEFAULTS, **_own_limits(contracts)}
-    budgets = compliance.rules_of(model, contracts, scope)
-    is_budgeted = any(rule.budget_ms is not None for rule in budgets.values())
-    total = len(DEFAULTS) + 1 + len(set(limits) - set(DEFAULTS)) + is_budgeted
+
+    def budgets(level: float) -> pd.DataFrame:
+        frame = compliance.by_boundary(model, contracts, scope, level=level)
+        return frame[frame["budget_ms"].notna()]
+
+    def on_path(level: float) -> pd.DataFrame:
+        return path_budgets.by_boundary(model, contracts, scope, level=level)
+
+    rules = compliance.rules_of(model, contracts, scope).values()
+    held = {
+        "budgets": budgets if any(rule.budget_ms is not None for rule in rules) else None,
+        "on_path": on_path if any(rule.on_path_ms is not None for rule in rules) else None,
+    }
+    usual = {key: at(stats.ONE_SIDED) for key, at in held.items() if at}
+    own = len(set(limits) - set(DEFAULTS)) + sum(len(frame) > 0 for frame in usual.values())
+    total = len(DEFAULTS) + 1 + own
     requests = model.ask("request_latencies", scope)
     sla_ms = contracts.sla.limit_ms if contracts else None
     budget_ms = contracts.downstream_budget_ms if contracts else None
@@ -194,8 +213,11 @@ def judge(
             "Requests within the downstream budget", "downstream_ms", budget_ms, "downstream"
         ),
     }
-    if is_budgeted:
-        gates["budgets"] = _budgets(model, contracts, scope, total)
+    gates |= {
+        key: _boundaries(BOUNDARIES[key], at, usual[key], total)
+        for key, at in held.items()
+        if at and len(usual[key])
+    }
     gates |= {
         "containment": _tested(
             model, contracts, scope, _containment(model, scope, limits["containment"], total)
@@ -239,30 +261,34 @@ def _open_gate(name: str, required: float, missing: str, page: str, unit: str = 
     )
 
 
-def _budgets(model: Model, contracts: Contracts | None, scope: Scope, gates: int) -> Gate:
-    """Return the gate on latency budgets: every boundary that has one keeps it.
+def _boundaries(
+    name: str, at: Callable[[float], pd.DataFrame], usual: pd.DataFrame, gates: int
+) -> Gate:
+    """Return a gate on what boundaries were promised: every one keeps it.
 
     All must be kept, so each is passed at the usual risk; any may be broken, so the risk of a
     false alarm is shared among them.
+
+    Args:
+        name: What people call it.
+        at: The promises held against the traces, at a two-sided confidence level.
+        usual: The same at the usual level.
+        gates: How many gates share the risk of a false alarm.
     """
-    frame = compliance.by_boundary(model, contracts, scope, level=stats.ONE_SIDED)
-    frame = frame[frame["budget_ms"].notna()]
-    strict = compliance.by_boundary(
-        model, contracts, scope, level=1 - 2 * FALSE_ALARM / (gates * len(frame))
-    )
+    strict = at(1 - 2 * FALSE_ALARM / (gates * len(usual)))
     breaking = strict[strict["label"] == Label.BROKEN]
     broken = list(breaking["boundary"])
-    unkept = frame[frame["label"] != Label.KEPT]
+    unkept = usual[usual["label"] != Label.KEPT]
     label = Result.FAILED if broken else Result.NOT_ENOUGH if len(unkept) else Result.PASSED
     missing = ", ".join(broken) or " ".join(unkept["reason"])
-    kept = len(frame) - (len(broken) if broken else len(unkept))
+    kept = len(usual) - (len(broken) if broken else len(unkept))
     return Gate(
-        "Boundaries within their latency budget",
+        name,
         str(label),
         float(kept),
         math.nan,
         math.nan,
-        float(len(frame)),
+        float(len(usual)),
         "boundaries",
         missing,
         "budgets",

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from analysis import stats
+from analysis import stats, words
 from analysis.ancestry import Flags
-from analysis.compliance import NOT_DOWNSTREAM, judge, rules_of
-from analysis.contracts import Contracts
+from analysis.compliance import NOT_DOWNSTREAM, Label, callees, judge, rules_of
+from analysis.contracts import Contracts, Rule
 from analysis.engine import Model
 from analysis.scope import Scope
 from analysis.tails import columns
@@ -143,35 +143,65 @@ def value_at(sample: stats.Sample, p: float) -> float:
     return float(sample.ordered[min(place, sample.n - 1)])
 
 
-def by_boundary(model: Model, contracts: Contracts, scope: Scope) -> pd.DataFrame:
+def by_boundary(
+    model: Model, contracts: Contracts | None, scope: Scope, *, level: float = stats.LEVEL
+) -> pd.DataFrame:
     """Return every boundary with a promise `on_path` against the traces, in the order of its line.
 
     on_path_ms is the quantile, over the requests that waited for it, of what its calls took on the
-    critical path; kept and broken are said as of budgets.
+    critical path; kept and broken are said as of budgets, with the two-sided confidence `level`.
     """
-    told = paths(model, scope)
-    places = {name: place for place, name in enumerate(told.names)}
     rules = {
         boundary: rule
         for boundary, rule in rules_of(model, contracts, scope).items()
-        if rule.on_path_ms is not None and boundary in places
+        if rule.on_path_ms is not None
+    }
+    if not rules:
+        return pd.DataFrame(columns=_COLUMNS)
+    told = paths(model, scope)
+    named = {
+        row["boundary_id"]: f"{row['caller']} → {row['callee']}"
+        for row in callees(model, contracts, scope).to_dict("records")
     }
     rows = []
     for boundary, rule in sorted(rules.items(), key=lambda each: (each[1].line, each[0])):
-        measured = stats.percentile(told.samples[places[boundary]], rule.quantile)
+        if boundary not in told.names:
+            continue
+        measured = stats.percentile(
+            told.samples[told.names.index(boundary)], rule.quantile, level=level
+        )
+        label = judge(measured, rule.on_path_ms)
         rows.append(
             {
                 "boundary_id": boundary,
+                "boundary": named[boundary],
                 "rule": rule.match,
                 "line": rule.line,
                 "promised_ms": rule.on_path_ms,
                 "quantile": rule.quantile,
                 "requests": measured.n,
                 **columns("on_path_ms", measured),
-                "label": str(judge(measured, rule.on_path_ms)),
+                "label": str(label),
+                "reason": _reason(label, measured, rule),
             }
         )
     return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def _reason(label: Label, measured: stats.Estimate, rule: Rule) -> str:
+    name = words.quantile(rule.quantile)
+    waited = words.counted(measured.n, "request")
+    if not measured.is_bounded:
+        return (
+            f"{name} on the critical path has no interval from {waited} in {measured.units} units; "
+            f"{stats.least_n(rule.quantile)} independent ones are the least."
+        )
+    side = {Label.KEPT: "within", Label.BROKEN: "above"}.get(label, "around")
+    return (
+        f"{name} on the critical path of {waited} is {words.time(measured.value)} "
+        f"{words.time_interval(measured.lower, measured.upper)}, {side} the "
+        f"{words.time(rule.on_path_ms)} promised."
+    )
 
 
 def promised(told: Paths, on_path_ms: Mapping[str, float]) -> tuple[stats.Floats, stats.Floats]:
@@ -181,7 +211,7 @@ def promised(told: Paths, on_path_ms: Mapping[str, float]) -> tuple[stats.Floats
 
 
 _COLUMNS = [
-    *("boundary_id", "rule", "line", "promised_ms", "quantile", "requests"),
+    *("boundary_id", "boundary", "rule", "line", "promised_ms", "quantile", "requests"),
     *columns("on_path_ms", stats.NOTHING),
-    "label",
+    *("label", "reason"),
 ]

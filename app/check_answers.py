@@ -89,8 +89,10 @@ def check(
     if promised is None:
         parts.append("No contract given: budgets were not checked. Name one with --contracts.")
     else:
-        data |= {"budgets": told.budgets, "requests": told.requests}
+        data |= {"budgets": told.budgets, "on_path": told.on_path, "requests": told.requests}
         parts.append(heading("Budgets", _budgets(told.budgets)))
+        if len(told.on_path):
+            parts.append(heading("On the critical path of a request", _on_path(told.on_path)))
     _write(told, files or {}, contracts_file or Path("contracts.yaml"), known)
     worst = findings.worst(told.findings)
     code = {Level.ERROR: NO, Level.WARNING: COULD_NOT_TELL}.get(worst or Level.NOTE, YES)
@@ -236,6 +238,26 @@ def _budgets(frame: pd.DataFrame) -> str:
                 ),
             ),
             ("calls over", "r", lambda row: f"{words.count(row.over)} of {words.count(row.calls)}"),
+            ("result", "l", lambda row: row.label),
+        ),
+    )
+
+
+def _on_path(frame: pd.DataFrame) -> str:
+    return listed(
+        frame,
+        (
+            ("boundary", "l", lambda row: row.boundary),
+            ("promised", "r", lambda row: words.time(row.promised_ms)),
+            ("at", "l", lambda row: words.quantile(row.quantile)),
+            (
+                "measured",
+                "r",
+                lambda row: words.tail(
+                    row.on_path_ms, row.on_path_ms_lower, row.on_path_ms_upper, row.on_path_ms_grade
+                ),
+            ),
+            ("requests", "r", lambda row: words.count(row.requests)),
             ("result", "l", lambda row: row.label),
         ),
     )

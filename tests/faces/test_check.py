@@ -409,7 +409,7 @@ def test_any_name_from_a_trace_is_written_whole_and_never_as_markup(name):
             "first_trace_id": ["a" * 32],
         }
     )
-    told = findings.of_gates([gate], pd.DataFrame(), uses, {})
+    told = findings.of_gates([gate], pd.DataFrame(), pd.DataFrame(), uses, {})
     raw = check_files.sarif(told, place=Path("c d.yaml"), cohort="x", has_baseline=False)
     jsonschema.Draft202012Validator(SARIF).validate(json.loads(raw))
     xml = check_files.junit(told, [replace(gate, label="pass")], cohort=name)

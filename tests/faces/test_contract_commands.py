@@ -47,6 +47,32 @@ def test_a_draft_has_no_error_on_its_baseline_and_the_pilot_breaks_what_was_plan
     assert ("broken", "service:planner -> kafka:loan-events") in told
 
 
+def test_what_breaks_its_share_of_the_path_fails_the_gate_in_its_files_too(
+    sample, drafted, tmp_path
+):
+    sarif, junit = tmp_path / "check.sarif", tmp_path / "check.xml"
+    told = CliRunner().invoke(
+        cli.main,
+        [
+            *("check", "--lake", str(sample.lake), "--cohort", "pilot", "--json"),
+            *("--contracts", str(drafted), "--sarif", str(sarif), "--junit", str(junit)),
+        ],
+    )
+    found = {(each["rule"], each["level"]) for each in json.loads(told.stdout)["findings"]}
+    result, *_ = (
+        each
+        for each in json.loads(sarif.read_text())["runs"][0]["results"]
+        if (each["ruleId"], each["level"]) == ("on_path", "error")
+    )
+
+    assert told.exit_code == 1
+    assert ("on_path", "error") in found
+    assert "on the critical path of" in result["message"]["text"]
+    assert result["properties"]["traceIds"]
+    assert result["locations"][0]["physicalLocation"]["region"]["startLine"] > 1
+    assert 'classname="orchrisk.on_path"' in junit.read_text()
+
+
 def test_a_wish_that_the_baseline_does_not_keep_could_not_be_drafted(sample):
     told = run("draft", "--lake", sample.lake, "--cohort", "baseline", "--sla", "1s")
 

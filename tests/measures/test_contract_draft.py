@@ -8,7 +8,17 @@ from drawn_pilots import model_in, requests
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from analysis import access, compliance, drafting, gates, path_budgets, pilot, promises, stats
+from analysis import (
+    access,
+    compliance,
+    drafting,
+    findings,
+    gates,
+    path_budgets,
+    pilot,
+    promises,
+    stats,
+)
 from analysis.contract_file import parse
 from analysis.contracts import ContractError
 from analysis.draft_text import pattern
@@ -69,6 +79,7 @@ def test_the_gates_that_a_draft_sets_pass_on_its_own_baseline(month, drafted):
             "Requests within the SLA",
             "Requests within the downstream budget",
             "Boundaries within their latency budget",
+            "Boundaries within their share of the path",
             "No access beyond the grants",
         )
     } == dict.fromkeys(
@@ -77,6 +88,7 @@ def test_the_gates_that_a_draft_sets_pass_on_its_own_baseline(month, drafted):
             "Requests within the SLA",
             "Requests within the downstream budget",
             "Boundaries within their latency budget",
+            "Boundaries within their share of the path",
             "No access beyond the grants",
         ),
         "pass",
@@ -93,6 +105,24 @@ def test_a_planted_excess_breaks_the_draft_where_it_was_planted(month, drafted):
 
     assert list(boundaries.loc[boundaries["label"] == "broken", "callee"]) == ["tool:score"]
     assert list(paths.loc[paths["label"] == "broken", "rule"]) == ["agent:loan -> tool:score"]
+
+
+def test_a_planted_excess_on_the_path_keeps_a_pilot_from_production(month, drafted):
+    scope = Scope(cohort="pilot")
+    told = {
+        gate.key: gate
+        for gate in gates.judge(month, drafted.contracts, scope, _no_comparison(month))
+    }
+    paths = path_budgets.by_boundary(month, drafted.contracts, scope)
+    found = findings.of_gates([told["on_path"]], paths[:0], paths, paths[:0], {})
+
+    assert told["on_path"].label == "fail"
+    assert [each.subject for each in found if each.level == "error"] == ["agent:loan → tool:score"]
+    assert {each.rule for each in found} == {"on_path"}
+    assert (
+        "1 of 3 boundaries with a share of the critical path break it"
+        in gates.verdict([told["on_path"]])[1]
+    )
 
 
 def test_an_access_that_the_baseline_never_had_is_not_granted(tmp_path):
