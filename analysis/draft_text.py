@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis import stats, words
 from analysis.access import LATTICE
-from analysis.contracts import ACCESSES, Contracts
+from analysis.contracts import ACCESSES, Contracts, Rule
 
 _ARROWS = re.compile(r" (?:->|→)(?= )")
 
@@ -45,6 +45,7 @@ class Terms:
     timeout: Timeout
     is_idempotent: bool | None
     why_not: str = ""
+    earlier: Rule | None = None  # of an earlier contract that spoke of this boundary
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ def render(
         head: What a request is promised.
         terms: The boundaries.
         uses: What agents touched, as `access.use` tells it.
-        earlier: Whose service, aliases, sensitive resources, gates and documents are kept.
+        earlier: Of which is kept what no traffic tells: service, aliases, fallbacks, retries,
+            whether calls may be repeated, sensitive resources, gates, documents, and
+            acknowledgements, which speak of findings that only a check can tell to be gone.
     """
     lines = [*_head(head, earlier), *_boundaries(head, terms), *_access(uses, earlier)]
     if earlier is not None and earlier.gates:
@@ -89,7 +92,18 @@ def render(
         for each in earlier.openapi:
             names = f"service: {_quoted(each.service)}, file: {_quoted(each.file)}"
             lines.append(f"  - {{{names}}}")
+    if earlier is not None and earlier.acknowledged:
+        lines += ["", "acknowledged:", *_acknowledged(earlier)]
     return "\n".join(lines) + "\n"
+
+
+def _acknowledged(earlier: Contracts) -> Iterator[str]:
+    for each in earlier.acknowledged:
+        yield f"  - finding: {_quoted(each.finding)}"
+        yield f"    subject: {_quoted(each.subject)}"
+        yield f"    owner: {_quoted(each.owner)}"
+        yield f"    reason: {_quoted(each.reason)}"
+        yield f"    until: {_quoted(each.until.isoformat())}"
 
 
 def _head(head: Written, earlier: Contracts | None) -> Iterator[str]:
@@ -100,6 +114,10 @@ def _head(head: Written, earlier: Contracts | None) -> Iterator[str]:
     success = "" if head.success_ratio is None else f", success: {_percent(head.success_ratio)}"
     yield f"# {words.quantile(head.quantile)}: {head.sla_reason}."
     yield f"sla: {{{words.quantile(head.quantile)}: {_duration(head.sla_ms)}{success}}}"
+    for quantile, limit_ms in earlier.sla.latency_ms.items() if earlier is not None else ():
+        if quantile != head.quantile:
+            name = words.quantile(quantile)
+            yield f"# The earlier {name}: {_duration(limit_ms)} was not held against the baseline."
     limit = head.share_ratio * head.sla_ms
     most = words.percent(head.quantile)
     yield (
@@ -133,8 +151,27 @@ def _boundaries(head: Written, terms: Sequence[Terms]) -> Iterator[str]:
             if each.quantile != head.quantile:
                 yield f"    quantile: {words.quantile(each.quantile)}"
         yield from _timeout(each.timeout)
-        if each.is_idempotent:
-            yield "    idempotent: true   # every call was GET, HEAD, OPTIONS, TRACE, PUT or DELETE"
+        yield from _kept(each, head.sla_ms)
+
+
+def _kept(each: Terms, sla_ms: float) -> Iterator[str]:
+    """Yield whether it may be repeated, and what the earlier contract said that no call tells."""
+    earlier = each.earlier
+    said = None if earlier is None else earlier.idempotent
+    if said is not None:
+        yield f"    idempotent: {'true' if said else 'false'}   # as before"
+    elif each.is_idempotent:
+        yield "    idempotent: true   # every call was GET, HEAD, OPTIONS, TRACE, PUT or DELETE"
+    if earlier is None:
+        return
+    if earlier.retries is not None:
+        longest_ms = (each.timeout.timeout_ms or 0.0) * (earlier.retries + 1)
+        if longest_ms <= sla_ms:
+            yield f"    retries: {earlier.retries}   # as before"
+        else:
+            yield f"    # no retries: {earlier.retries + 1} tries would take longer than the SLA"
+    if earlier.fallback is not None:
+        yield f"    fallback: {_quoted(earlier.fallback)}   # as before"
 
 
 def _evidence(each: Terms) -> str:
@@ -218,8 +255,9 @@ def pattern(name: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    shown = "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in escaped)
+    return f'"{shown}"'
 
 
 def _duration(value_ms: float) -> str:

@@ -75,8 +75,7 @@ def draft(
         model: The lake's model.
         scope: Its cohort, else the contract's baseline, else a lone cohort, is the baseline.
         wish: What is to be promised.
-        earlier: A contract whose service, aliases, cohorts, sensitive resources, gates and
-            documents are kept.
+        earlier: A contract of which is kept what no traffic tells (`draft_text.render`).
 
     Raises:
         ContractError: There is no baseline, it has too few requests, or it breaks what was wished.
@@ -126,6 +125,9 @@ def draft(
         )
         for fact in facts.sort_values(["caller", "callee", "boundary_id"]).to_dict("records")
     ]
+    if earlier is not None:
+        spoken = compliance.rules_of(model, earlier, scope)
+        terms = [replace(each, earlier=spoken.get(each.boundary_id)) for each in terms]
     uses = access.use(model, scope)
     success = _success(requests, wish)
     blocked: frozenset[str] = frozenset()
@@ -396,6 +398,7 @@ def _without(terms: Terms) -> Terms:
         budget_ms=None,
         on_path_ms=None,
         timeout=Timeout(None),
+        earlier=None,
         why_not="its rule would also match another boundary: set it by hand",
     )
 

@@ -1,12 +1,13 @@
 """What differs between two contracts, by meaning: neither layout nor units nor harmless order."""
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from analysis import words
-from analysis.contracts import Contracts, Rule
+from analysis.contracts import Acknowledgement, Contracts, Rule
 
 # What stands for "any character" when two patterns are laid over each other.
 _ANY, _MANY = "?", "*"
@@ -18,7 +19,8 @@ MOST_PLACES = 250_000
 class Difference:
     """One promise that is not the same.
 
-    `change` is added, removed, tighter, looser or other; a line is 0 where there is none.
+    `change` is added, removed, tighter, looser or other, or expired, which is no difference but an
+    acknowledgement of the later contract whose day is over; a line is 0 where there is none.
     """
 
     promise: str
@@ -30,7 +32,11 @@ class Difference:
 
 
 def differences(
-    before: Contracts, after: Contracts, defaults: Mapping[str, float]
+    before: Contracts,
+    after: Contracts,
+    defaults: Mapping[str, float],
+    *,
+    today: dt.date | None = None,
 ) -> list[Difference]:
     """Return every promise that differs, in the order of the file's sections, then by name.
 
@@ -38,6 +44,7 @@ def differences(
         before: The earlier contract.
         after: The later one.
         defaults: The limits of gates that a contract does not set; writing one down is no change.
+        today: The day that acknowledgements are held against; without one none is expired.
     """
     return [
         *_head(before, after),
@@ -47,6 +54,7 @@ def differences(
         *_gates(before, after, defaults),
         *_documents(before, after),
         *_acknowledged(before, after),
+        *_expired(after, today),
     ]
 
 
@@ -334,21 +342,41 @@ def _documents(before: Contracts, after: Contracts) -> Iterator[Difference]:
 
 
 def _acknowledged(before: Contracts, after: Contracts) -> Iterator[Difference]:
-    was, now = (
-        {
-            (each.finding, each.subject, each.owner, each.reason, each.until): each.line
-            for each in side.acknowledged
-        }
-        for side in (before, after)
-    )
-    for key in sorted(was.keys() ^ now.keys()):
-        finding, subject, owner, reason, until = key
-        text = f"{owner} until {until}: {reason}"
-        yield Difference(
-            f"acknowledged.{finding} {subject}",
-            "looser" if key in now else "tighter",
-            text if key in was else "",
-            text if key in now else "",
-            was.get(key, 0),
-            now.get(key, 0),
-        )
+    """Yield acknowledgements that came, went or changed; one is known by finding and subject."""
+    was, now = _by_meaning(before), _by_meaning(after)
+    for key in sorted(was.keys() | now.keys()):
+        name = f"acknowledged.{' '.join(key)}"
+        old, new = was.get(key, {}), now.get(key, {})
+        gone = [each for said, each in sorted(old.items()) if said not in new]
+        come = [each for said, each in sorted(new.items()) if said not in old]
+        for one, other in zip(gone, come, strict=False):
+            change = "other"
+            if one.until != other.until:
+                change = "looser" if other.until > one.until else "tighter"
+            lines = one.line, other.line
+            yield Difference(name, change, _answer(one), _answer(other), *lines)
+        for each in gone[len(come) :]:
+            yield Difference(name, "removed", _answer(each), "", each.line, 0)
+        for each in come[len(gone) :]:
+            yield Difference(name, "added", "", _answer(each), 0, each.line)
+
+
+def _by_meaning(
+    contracts: Contracts,
+) -> dict[tuple[str, str], dict[tuple[str, str, str], Acknowledgement]]:
+    told: dict[tuple[str, str], dict[tuple[str, str, str], Acknowledgement]] = {}
+    for each in contracts.acknowledged:
+        said = (each.until.isoformat(), each.owner, each.reason)
+        told.setdefault((each.finding, each.subject), {}).setdefault(said, each)
+    return told
+
+
+def _expired(after: Contracts, today: dt.date | None) -> Iterator[Difference]:
+    for each in after.acknowledged:
+        if today is not None and each.until < today:
+            name = f"acknowledged.{each.finding} {each.subject}"
+            yield Difference(name, "expired", "", _answer(each), 0, each.line)
+
+
+def _answer(each: Acknowledgement) -> str:
+    return f"{each.owner} until {each.until}: {each.reason}"

@@ -1,5 +1,6 @@
 """What `orchrisk contracts` answers: the data, the text a person reads, the exit code."""
 
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from analysis import (
 from analysis.scope import Scope
 from app.answers import NO, YES, Answer
 from app.terminal import table
+
+SAME = "Both promise the same."
 
 
 def draft(lake: Path, scope: Scope, wish: drafting.Wish, *, earlier: Path | None) -> Answer:
@@ -73,19 +76,25 @@ def export(file: Path, form: str) -> tuple[Answer, tuple[str, ...]]:
     return Answer(summary.plain(documents), text), found.left_out
 
 
-def diff(before: Path, after: Path) -> Answer:
-    """Return what two contracts promise differently; exit code 1 when they do."""
+def diff(before: Path, after: Path, *, today: dt.date | None = None) -> Answer:
+    """Return what two contracts promise differently; exit code 1 when they do.
+
+    Acknowledgements of the later one that are over on `today` are told and are no difference.
+    """
     found = promises.differences(
-        contract_file.load(before), contract_file.load(after), gates.DEFAULTS
+        contract_file.load(before), contract_file.load(after), gates.DEFAULTS, today=today
     )
-    if not found:
-        return Answer([], "Both promise the same.")
+    differing = [each for each in found if each.change != "expired"]
     rows = [
         (each.change, each.promise, each.before or "–", each.after or "–", _lines(each))
         for each in found
     ]
-    text = table(("change", "promise", "before", "after", "lines"), rows)
-    return Answer(summary.plain(found), f"{text}\n{words.counted(len(found), 'difference')}", NO)
+    over = len(found) - len(differing)
+    said = f"{words.counted(len(differing), 'difference')}." if differing else SAME
+    if over:
+        said += f" Over on {today}: {words.counted(over, 'acknowledgement')}."
+    parts = [table(("change", "promise", "before", "after", "lines"), rows)] if found else []
+    return Answer(summary.plain(found), "\n".join([*parts, said]), NO if differing else YES)
 
 
 def _lines(each: promises.Difference) -> str:

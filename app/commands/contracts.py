@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import click
 from analysis.scope import Scope
 from app.commands.options import (
     CONTEXT,
+    day_of,
     json_option,
     lake_option,
     loaded,
@@ -94,7 +95,8 @@ def _written(kind: str) -> Callable[..., Any]:
     "--contracts",
     "earlier",
     type=contract_path,
-    help="Keep this contract's service, cohorts, aliases, sensitive, gates and openapi.",
+    help="Keep of this contract what no traffic tells: service, cohorts, aliases, fallbacks, "
+    "retries, idempotent, sensitive, gates, openapi and what is acknowledged.",
 )
 @json_option
 def contracts_draft(
@@ -175,8 +177,13 @@ def contracts_export(*, contracts: Path, form: str, as_json: bool) -> None:
 @promises.command("diff", context_settings=CONTEXT)
 @click.argument("before", type=contract_path)
 @click.argument("after", type=contract_path)
+@click.option(
+    "--today",
+    callback=day_of,
+    help="Tell acknowledgements that are over on this day; they are no difference.",
+)
 @json_option
-def contracts_diff(*, before: Path, after: Path, as_json: bool) -> None:
+def contracts_diff(*, before: Path, after: Path, today: date | None, as_json: bool) -> None:
     """Print what two contracts promise differently, by meaning: tighter, looser, added, removed.
 
     Layout, units and the order of rules that never meet make no difference. Exits 0 when both
@@ -184,8 +191,8 @@ def contracts_diff(*, before: Path, after: Path, as_json: bool) -> None:
 
     \b
     Example:
-      orchrisk contracts diff contracts.yaml contracts.new.yaml
+      orchrisk contracts diff contracts.yaml contracts.new.yaml --today 2026-10-01
     """
-    answer = loaded("app.contract_answers").diff(before, after)
+    answer = loaded("app.contract_answers").diff(before, after, today=today)
     show(answer, as_json=as_json)
     sys.exit(answer.exit_code)

@@ -92,6 +92,19 @@ def test_a_draft_differs_from_the_contract_it_was_drafted_beside_and_not_from_it
     assert "looser   sla.p95" in other.stdout
 
 
+def test_an_acknowledgement_that_is_over_is_told_and_no_difference(tmp_path):
+    file = tmp_path / "contracts.yaml"
+    file.write_text(
+        "acknowledged: [{finding: budget, owner: ann, reason: moves, until: 2026-10-31}]"
+    )
+    over = run("diff", file, file, "--today", "2026-11-01")
+
+    assert over.exit_code == 0
+    assert "expired  acknowledged.budget *  –       ann until 2026-10-31: moves" in over.stdout
+    assert over.stdout.endswith("Both promise the same. Over on 2026-11-01: 1 acknowledgement.\n")
+    assert run("diff", file, file, "--today", "2026-10-31").stdout == "Both promise the same.\n"
+
+
 def test_without_a_lake_only_the_text_is_checked(sample, tmp_path):
     told = run("check", sample.contracts, "--lake", tmp_path / "none")
 

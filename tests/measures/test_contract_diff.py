@@ -1,3 +1,4 @@
+import datetime as dt
 import random
 import re
 from fnmatch import fnmatchcase
@@ -11,8 +12,10 @@ from analysis.contract_file import parse
 from analysis.promises import differences, meet
 
 
-def told(before: str, after: str) -> list[tuple[str, str, str, str]]:
-    found = differences(parse(before.encode()), parse(after.encode()), gates.DEFAULTS)
+def told(
+    before: str, after: str, *, today: dt.date | None = None
+) -> list[tuple[str, str, str, str]]:
+    found = differences(parse(before.encode()), parse(after.encode()), gates.DEFAULTS, today=today)
     # Narrow spaces before units read as spaces here.
     return [
         (
@@ -84,8 +87,47 @@ acknowledged: [{finding: broken_budget, owner: ann, reason: known, until: 2026-1
         ("looser", "gates.coverage", "95.0 %", "90.0 %"),
         ("tighter", "gates.escape", "0.500 %", "0.100 %"),
         ("added", "openapi.score", "", "score.yaml"),
-        ("looser", "acknowledged.broken_budget *", "", "ann until 2026-12-31: known"),
+        ("added", "acknowledged.broken_budget *", "", "ann until 2026-12-31: known"),
     ]
+
+
+ACCEPTED = """\
+acknowledged:
+  - {finding: budget, subject: "a -> b", owner: ann, reason: moves, until: 2026-10-31}
+  - {finding: access, owner: bob, reason: audited, until: 2026-12-31}
+  - {finding: risk/late, owner: cay, reason: known, until: 2026-12-31}
+"""
+
+
+def test_acknowledgements_are_told_as_added_removed_changed_and_expired():
+    other = """\
+acknowledged:
+  - {finding: risk/state, owner: dan, reason: fixed soon, until: 2026-11-30}
+  - {finding: risk/late, owner: eve, reason: known, until: 2026-12-31}
+  - {finding: budget, subject: "a -> b", owner: ann, reason: moves later, until: 2026-11-30}
+"""
+    first_of_december = dt.date(2026, 12, 1)
+
+    assert told(ACCEPTED, other, today=first_of_december) == [
+        ("removed", "acknowledged.access *", "bob until 2026-12-31: audited", ""),
+        (
+            "looser",
+            "acknowledged.budget a -> b",
+            "ann until 2026-10-31: moves",
+            "ann until 2026-11-30: moves later",
+        ),
+        (
+            "other",
+            "acknowledged.risk/late *",
+            "cay until 2026-12-31: known",
+            "eve until 2026-12-31: known",
+        ),
+        ("added", "acknowledged.risk/state *", "", "dan until 2026-11-30: fixed soon"),
+        ("expired", "acknowledged.risk/state *", "", "dan until 2026-11-30: fixed soon"),
+        ("expired", "acknowledged.budget a -> b", "", "ann until 2026-11-30: moves later"),
+    ]
+    assert [each[0] for each in told(ACCEPTED, ACCEPTED, today=dt.date(2026, 11, 1))] == ["expired"]
+    assert told(ACCEPTED, ACCEPTED, today=dt.date(2026, 10, 31)) == []
 
 
 def test_rules_that_both_match_a_call_may_not_change_places_unseen():

@@ -162,6 +162,45 @@ def test_the_same_baseline_gives_the_same_bytes_and_reads_as_what_was_meant(mont
     assert not re.search(r"\d{2}:\d{2}", drafted.text)  # no hour of its making
 
 
+EARLIER = """\
+service: "loan: \\"a\\" \\u2028 \U0001f4b0"
+sla: {p95: 1s, p99: 4s}
+aliases: {10.0.0.7: score}
+boundaries:
+  - {match: "agent:loan -> tool:*", retries: 1, idempotent: false, fallback: 'cached # "score"'}
+  - {match: "agent:loan -> model:*", retries: 99, idempotent: true}
+access: [{agent: x, sensitive: ["crm.*"]}]
+gates: {escape: 0.5%}
+openapi: [{service: score, file: score.yaml}]
+acknowledged:
+  - finding: budget
+    subject: "agent:loan -> tool:score"
+    owner: "team \\U0001f4b0: crm"
+    reason: |
+      moves to a new host,
+      says "ann"
+    until: 2026-12-31
+"""
+
+
+def test_a_draft_keeps_of_an_earlier_contract_what_no_traffic_tells(month, drafted):
+    earlier = parse(EARLIER.encode())
+    found = drafting.draft(month, BASELINE, Wish(given_up_ratio=0.01), earlier=earlier)
+    rules = {rule.callee: rule for rule in found.contracts.boundaries}
+    gone = promises.differences(drafted.contracts, found.contracts, {})
+
+    assert [replace(each, line=0) for each in found.contracts.acknowledged] == [
+        replace(each, line=0) for each in earlier.acknowledged
+    ]
+    assert found.contracts.service == earlier.service
+    assert (found.contracts.sensitive, found.contracts.gates) == (("crm.*",), {"escape": 0.005})
+    assert (rules["tool:score"].retries, rules["tool:score"].idempotent) == (1, False)
+    assert rules["tool:score"].fallback == 'cached # "score"'
+    assert "# no retries: 100 tries would take longer than the SLA" in found.text
+    assert "# The earlier p99: 4000ms was not held against the baseline." in found.text
+    assert {each.change for each in gone} == {"added"}
+
+
 def test_a_wish_that_the_baseline_does_not_keep_is_refused_with_what_would_hold(month):
     with pytest.raises(ContractError, match=r"does not keep p95 within 1[.]00.s: .* prove 1[.]5"):
         drafting.draft(month, BASELINE, Wish(sla_ms=1000))
