@@ -48,11 +48,12 @@ class Finding:
 def of_text(contracts: Contracts) -> list[Finding]:
     """Return what is wrong with a contract whatever the traffic, by line."""
     found = [*_of_sla(contracts), *_of_gates(contracts)]
-    first: dict[tuple[str, str], int] = {}
+    first: dict[tuple[str, str], Rule] = {}
     for rule in contracts.boundaries:
-        earlier = first.setdefault((rule.caller, rule.callee), rule.line)
-        if earlier != rule.line:
-            found.append(_finding(rule, Kind.IMPOSSIBLE, f"line {earlier} matches the same first."))
+        before = first.setdefault((rule.caller, rule.callee), rule)
+        if before is not rule:
+            message = f"line {before.line} matches the same first."
+            found.append(_finding(rule, Kind.IMPOSSIBLE, message))
         found += [_finding(rule, kind, message) for kind, message in _of_rule(rule, contracts)]
     return sorted(found, key=lambda each: each.line)
 

@@ -12,6 +12,7 @@ from typing import Any
 from analysis import words
 from analysis.access import LATTICE
 from analysis.contracts import ACCESSES, ContractError, Contracts, Rule
+from analysis.globs import ranges, set_end
 
 # A request that reached nobody may be sent again whatever it does; any other only if it may.
 _SAFE_RETRIES = "connect-failure,refused-stream"
@@ -21,10 +22,12 @@ WINDOW = "30d"
 _ROUTED = re.compile(r"(http|service):([^/]+)(/.*)?", re.DOTALL)
 _GLOB = re.compile(r"[*?\[\]]")
 _PLACEHOLDER = re.compile(r"\{[^}/]*\}")
-# What has a meaning of its own in a set of RE2 and none in one of a glob.
-_IN_SET, _ESCAPED = re.compile(r"([\\^\[])"), r"\\\1"
 _NO_SLUG = re.compile(r"[^a-z0-9]+")
 _SLUG = 48
+# What OpenSLO's own validator allows of a name to be shown, and of a description.
+_SHOWN, _DESCRIBED = 63, 1050
+# A duration of protobuf ends with the year 10000.
+_MOST_SECONDS = Decimal(315_576_000_000)
 
 
 @dataclass(frozen=True)
@@ -54,15 +57,19 @@ def envoy(contracts: Contracts) -> Export:
     documents = []
     for caller in dict.fromkeys(rule.caller for rule in limited):
         services: dict[str, list[Rule]] = {}
+        known: dict[str, str] = {}  # the case of a host's name makes no other host
         for rule in contracts.boundaries:
             found = _ROUTED.fullmatch(rule.callee)
             is_mine = rule.caller == caller or fnmatchcase(caller, rule.caller)
             if is_mine and found is not None and not _GLOB.search(found[2]):
-                services.setdefault(behind.get(found[2], found[2]), []).append(rule)
-        hosts = [_host(contracts, service, _needed(rules)) for service, rules in services.items()]
-        documents.append(
-            {"name": _slug(caller), "virtual_hosts": [host for host in hosts if host["routes"]]}
-        )
+                service = behind.get(found[2], found[2])
+                services.setdefault(known.setdefault(service.lower(), service), []).append(rule)
+        needed = {service: _needed(rules) for service, rules in services.items()}
+        taken: set[str] = set()
+        hosts = [
+            _host(contracts, service, rules, taken) for service, rules in needed.items() if rules
+        ]
+        documents.append({"name": _slug(caller), "virtual_hosts": hosts})
     return _some(documents, left_out, contracts, "a route with a timeout or retries")
 
 
@@ -81,11 +88,19 @@ def _needed(rules: Sequence[Rule]) -> Sequence[Rule]:
     return rules[: limits[-1] + 1] if limits else ()
 
 
-def _host(contracts: Contracts, service: str, rules: Sequence[Rule]) -> dict[str, Any]:
-    hosts = [alias.host for alias in contracts.aliases if alias.service == service]
+def _host(
+    contracts: Contracts, service: str, rules: Sequence[Rule], taken: set[str]
+) -> dict[str, Any]:
+    """Return the virtual host of a service, with the domains that no other has taken."""
+    hosts = [service, *(alias.host for alias in contracts.aliases if alias.service == service)]
+    # In a host header an address of version 6 stands in brackets.
+    shown = [f"[{host}]" if host.count(":") > 1 else host for host in hosts]
+    names = dict.fromkeys(name for host in shown for name in (host, f"{host}:*"))
+    domains = [name for name in names if name.lower() not in taken]
+    taken |= {name.lower() for name in domains}
     return {
         "name": service,
-        "domains": [name for host in (service, *hosts) for name in (host, f"{host}:*")],
+        "domains": domains,
         "routes": [
             {"match": _match(_path(rule.callee)), "route": _route(rule, service)} for rule in rules
         ],
@@ -113,19 +128,33 @@ def _regex(path: str) -> Iterator[str]:
     place = 0
     while place < len(path):
         found = _PLACEHOLDER.match(path, place)
-        end = path.find("]", place + 2) if path[place] == "[" else -1
+        end = set_end(path, place)
         if found:
             yield "[^/]+"
             place = found.end()
-        elif end > 0:
-            inside = path[place + 1 : end]
-            negated = "^" if inside.startswith("!") else ""
-            kept = inside[1:] if negated else inside
-            yield f"[{negated}{_IN_SET.sub(_ESCAPED, kept)}]"
+        elif end is not None:
+            yield _set(path[place + 1 : end])
             place = end + 1
         else:
             yield {"*": ".*", "?": "."}.get(path[place], re.escape(path[place]))
             place += 1
+
+
+def _set(inside: str) -> str:
+    """Return a set of a glob as one of RE2."""
+    is_negated = inside.startswith("!")
+    parts = [
+        _escaped(first) if first == last else f"{_escaped(first)}-{_escaped(last)}"
+        for first, last in ranges(inside.removeprefix("!"))
+    ]
+    if not parts:
+        return "." if is_negated else r"[^\s\S]"
+    return f"[{'^' * is_negated}{''.join(parts)}]"
+
+
+def _escaped(char: str) -> str:
+    """Return a character as it stands in a set of RE2."""
+    return f"\\{char}" if char in "\\^[]-" else char
 
 
 def _route(rule: Rule, service: str) -> dict[str, Any]:
@@ -148,21 +177,22 @@ def _route(rule: Rule, service: str) -> dict[str, Any]:
 
 def _seconds(value_ms: float) -> str:
     """Return a duration as protobuf writes it in JSON: seconds, at most nine digits behind."""
-    seconds = (Decimal(repr(float(value_ms))) / 1000).quantize(Decimal("1e-9")).normalize()
-    return f"{seconds:f}s"
+    seconds = min(Decimal(repr(float(value_ms))) / 1000, _MOST_SECONDS)
+    return f"{seconds.quantize(Decimal('1e-9')).normalize():f}s"
 
 
 def openslo(contracts: Contracts) -> Export:
     """Return OpenSLO v1 documents: the service, the SLA's objectives, and a budget's each.
 
     A quantile is a share of good events: p95 within 2 s is 95 % of the requests within 2 s. The
-    indicators name what is counted as this contract does, under the metric source `orchrisk`.
+    indicators name what is counted as this contract does, under the metric source `orchrisk`; their
+    values are plain, since OpenSLO's reader drops nested ones.
     """
     service = _slug(contracts.service or "agent-system")
     documents: list[dict[str, Any]] = []
     for quantile, limit_ms in contracts.sla.latency_ms.items():
         name = f"request latency {words.quantile(quantile)}"
-        good: dict[str, Any] = {"count": "requests", "duration_ms": {"lte": limit_ms}}
+        good: dict[str, Any] = {"count": "requests", "duration_ms_at_most": limit_ms}
         documents.append(_slo(name, service, quantile, good, {"count": "requests"}))
     if contracts.sla.success_ratio is not None:
         good = {"count": "requests", "is_failed": False}
@@ -171,12 +201,17 @@ def openslo(contracts: Contracts) -> Export:
     downstream_ms = contracts.downstream_budget_ms
     if downstream_ms is not None:
         share = contracts.gates.get("downstream", 0.95)
-        good = {"count": "requests", "downstream_ms": {"lte": downstream_ms}}
+        good = {"count": "requests", "downstream_ms_at_most": downstream_ms}
         documents.append(_slo("downstream budget", service, share, good, {"count": "requests"}))
     left_out = []
+    first: dict[tuple[str, str], Rule] = {}
     for rule in contracts.boundaries:
-        if rule.budget_ms is None:
-            left_out.append(f"line {rule.line}: {rule.match}: it has no budget.")
+        before = first.setdefault((rule.caller, rule.callee), rule)
+        if rule.budget_ms is None or before is not rule:
+            why = "it has no budget"
+            if before is not rule:
+                why = f"line {before.line} matches the same first"
+            left_out.append(f"line {rule.line}: {rule.match}: {why}.")
             continue
         total: dict[str, Any] = {
             "count": "calls",
@@ -184,12 +219,12 @@ def openslo(contracts: Contracts) -> Export:
             "callee": rule.callee,
             "rule": rule.line,
         }
-        good = {**total, "client_ms": {"lte": rule.budget_ms}}
+        good = {**total, "client_ms_at_most": rule.budget_ms}
         documents.append(_slo(rule.match, service, rule.quantile, good, total))
     # A share of all is no objective: it allows no error.
     kept = [each for each in documents if each["spec"]["objectives"][0]["target"] < 1]
     left_out += [
-        f"{each['metadata']['displayName']}: 100 % leaves no error budget."
+        f"{each['spec']['description']}: 100 % leaves no error budget."
         for each in documents
         if each not in kept
     ]
@@ -214,8 +249,9 @@ def _slo(
     return {
         "apiVersion": "openslo/v1",
         "kind": "SLO",
-        "metadata": {"name": slug, "displayName": name},
+        "metadata": {"name": slug, "displayName": _cut(name, _SHOWN)},
         "spec": {
+            "description": _cut(name, _DESCRIBED),
             "service": service,
             "indicator": {
                 "metadata": {"name": f"{slug}-share"},
@@ -229,9 +265,13 @@ def _slo(
             },
             "timeWindow": [{"duration": WINDOW, "isRolling": True}],
             "budgetingMethod": "Occurrences",
-            "objectives": [{"displayName": name, "target": target}],
+            "objectives": [{"displayName": _cut(name, _SHOWN), "target": target}],
         },
     }
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def policy(contracts: Contracts) -> Export:

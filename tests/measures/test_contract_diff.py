@@ -9,7 +9,8 @@ from test_contract_file import WHOLE
 
 from analysis import gates
 from analysis.contract_file import parse
-from analysis.promises import differences, meet
+from analysis.globs import meet
+from analysis.promises import differences
 
 
 def told(
