@@ -1,15 +1,18 @@
 """Everything that one check of a pilot says: the verdict, what is wrong, and what of it counts."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import pandas as pd
 
-from analysis import access, compliance, findings, path_budgets, pilot, register, risk
+from analysis import access, compliance, findings, path_budgets, pilot, register, risk, words
 from analysis.contracts import Contracts
 from analysis.engine import Model
-from analysis.findings import Finding
+from analysis.fault_schedule import Planned
+from analysis.findings import Finding, Level, Status
+from analysis.gates import Answer
 from analysis.register import Risk
 from analysis.risk import Readiness
 from analysis.scope import Scope
@@ -18,11 +21,32 @@ from analysis.scope import Scope
 EVIDENCE = 3
 
 
+class Outcome(StrEnum):
+    """What the exit code says: whether a finding counts, and which is the worst that does."""
+
+    PASSES = "passes"
+    FAILS = "fails"
+    CANNOT_TELL = "cannot tell"
+
+
+# What each verdict comes to where nothing is accepted or known.
+_PLAIN = {
+    Answer.READY: Outcome.PASSES,
+    Answer.NOT_READY: Outcome.FAILS,
+    Answer.NOT_ENOUGH: Outcome.CANNOT_TELL,
+}
+
+
 @dataclass(frozen=True)
 class Check:
-    """A verdict with its findings; `as_of` is the last day of the judged traces."""
+    """A verdict with its findings; `as_of` is the last day of the judged traces.
+
+    `counts` says how many findings count, and why the others do not.
+    """
 
     readiness: Readiness
+    outcome: Outcome
+    counts: str
     findings: list[Finding]
     register: list[Risk]
     warnings: list[str]
@@ -30,6 +54,25 @@ class Check:
     budgets: pd.DataFrame
     on_path: pd.DataFrame
     requests: pd.DataFrame
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the exit code says what the verdict does: nothing decisive is left out of it."""
+        return _PLAIN[Answer(self.readiness.label)] == self.outcome
+
+    @property
+    def title(self) -> str:
+        """The answer in a few words: the verdict, or what is left of it."""
+        if self.is_plain:
+            return self.readiness.label
+        return "nothing new" if self.outcome is Outcome.PASSES else str(self.outcome)
+
+    @property
+    def reason(self) -> str:
+        """The sentence behind the answer; it names the verdict where the exit code says less."""
+        if self.is_plain:
+            return self.readiness.reason
+        return f"{self.counts} The pilot itself is {self.readiness.label}. {self.readiness.reason}"
 
 
 def run(
@@ -40,6 +83,7 @@ def run(
     known: Mapping[str, str] | None = None,
     today: dt.date | None = None,
     comparison: pilot.Comparison | None = None,
+    planned: Sequence[Planned] = (),
 ) -> Check:
     """Return the check of a scope; the same lake, contract and baseline give the same answer.
 
@@ -51,9 +95,10 @@ def run(
         today: The day that acknowledgements are held against; else the last of the traces, so
             that the clock of the machine has no say.
         comparison: Before against after in the same scope, where it is known already.
+        planned: Fault tests of a schedule, beside those that spans tell.
     """
     judged = compliance.judged(model, contracts, scope)
-    readiness = risk.readiness(model, contracts, scope, comparison=comparison)
+    readiness = risk.readiness(model, contracts, scope, comparison=comparison, planned=planned)
     budgets = compliance.by_boundary(model, contracts, scope)
     on_path = path_budgets.by_boundary(model, contracts, judged)
     requests = model.ask("request_latencies", judged)
@@ -64,16 +109,47 @@ def run(
         evidence |= _on_path(model, judged, requests, on_path)
     found = findings.of_gates(readiness.gates, budgets, on_path, uses, evidence)
     risks = register.of(model, contracts, judged, readiness, uses)
+    every = [*found, *register.as_findings(risks)]
+    weighed = findings.weighed(every, contracts, as_of, known or {})
     return Check(
         readiness,
-        findings.weighed([*found, *register.as_findings(risks)], contracts, as_of, known or {}),
+        outcome(weighed),
+        _counts(weighed, as_of, known),
+        weighed,
         risks,
-        findings.idle([*found, *register.as_findings(risks)], contracts),
+        findings.idle(every, contracts),
         as_of,
         budgets,
         on_path,
         compliance.by_request(model, contracts, scope),
     )
+
+
+def outcome(found: Sequence[Finding]) -> Outcome:
+    """Return what the findings that count come to."""
+    worst = findings.worst(found)
+    if worst is Level.ERROR:
+        return Outcome.FAILS
+    return Outcome.CANNOT_TELL if worst is Level.WARNING else Outcome.PASSES
+
+
+def _counts(
+    found: Sequence[Finding], as_of: dt.date | None, known: Mapping[str, str] | None
+) -> str:
+    number = dict.fromkeys(Status, 0)
+    for each in found:
+        if each.level != Level.NOTE:
+            number[Status(each.status)] += 1
+    counting = number[Status.NEW] + number[Status.EXPIRED]
+    said = [f"{words.counted(counting, 'finding')} {'counts' if counting == 1 else 'count'}"]
+    if number[Status.EXPIRED]:
+        said.append(f"{number[Status.EXPIRED]} of them accepted until a day that is over")
+    if number[Status.ACCEPTED]:
+        said.append(f"{number[Status.ACCEPTED]} accepted on {as_of}")
+    if known is not None:
+        gone = set(known) - {each.key for each in found}
+        said.append(f"{number[Status.KNOWN]} known from the baseline, {len(gone)} of it gone")
+    return "; ".join(said) + "."
 
 
 def _evidence(

@@ -41,6 +41,7 @@ class Model:
     fingerprint: str
     path: Path
     _connection: duckdb.DuckDBPyConnection = field(repr=False, compare=False)
+    lake: Path | None = None  # None: a model of no lake
 
     def ask(
         self, metric: str, scope: Scope | None = None, *, timeout_s: float = TIMEOUT_S
@@ -113,7 +114,7 @@ def connect(lake: Path | str, *, cache: Path | None = None) -> Model:
     spill = tempfile.mkdtemp(prefix="orchrisk-")
     weakref.finalize(connection, shutil.rmtree, spill, ignore_errors=True)
     _lock(connection, spill)
-    return Model(state.fingerprint, path, connection)
+    return Model(state.fingerprint, path, connection, Path(lake))
 
 
 def _lock(connection: duckdb.DuckDBPyConnection, spill: str) -> None:

@@ -48,6 +48,7 @@ class Mark:
 
 
 Span = tuple[str, str, str]  # cohort, trace_id, span_id
+Marks = tuple[Mapping[Span, Mark], Mapping[str, Mark]]  # without an id by span, else by id
 
 
 def load(path: Path | str) -> tuple[Planned, ...]:
@@ -124,7 +125,7 @@ def _ns(value: object, place: str) -> int:
     return whole * 10**9 + moment.microsecond * 1000
 
 
-def marks(lake: Path | str) -> tuple[dict[Span, Mark], dict[str, Mark]]:
+def marks(lake: Path | str) -> Marks:
     """Return the kinds and targets of faults that spans tell: without an id by span, else by id.
 
     The first are what proxies write, such as Envoy's response flags DI and FI.

@@ -1,34 +1,29 @@
 """Judges fault tests: was the fault seen where it was made, and what became of the requests."""
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis import means, recovery, stats, words
+from analysis import fault_fates, fault_trials, recovery, stats, words
 from analysis.contracts import Contracts
 from analysis.engine import Model
-from analysis.fault_schedule import Mark, Planned, Span
+from analysis.fault_fates import Counts
+from analysis.fault_schedule import Marks, Planned
+from analysis.fault_trials import Trial
 from analysis.scope import Scope
 from analysis.tails import columns
 
 # Share of exposed requests that has to end well, where the contract's gates say nothing.
 CONTAINED_RATIO = 0.90
+# Of a false label, one-sided.
+RISK = 0.05
 # Tries a request that make a fault of one boundary a load of three.
 AMPLIFIED_RATIO = 3.0
-# One risk of five per cent for the three signs of a fault: failures, slowness, tries.
-_SIGNS = 3
-_SIGN_LEVEL = 1 - 0.05 / _SIGNS
-# Envoy tells no id: what lies further apart is another test.
-_APART_NS = 30 * 60 * 10**9
-# Faults that falsify an answer without failing the call.
-_FALSIFYING = re.compile(r"corrupt|wrong|garbage|stale|empty|malform|truncat|poison", re.IGNORECASE)
 
 
 class Label(StrEnum):
@@ -59,68 +54,51 @@ class Judged:
     unplaced: int
 
 
-@dataclass(frozen=True)
-class _Test:
-    id: str
-    source: str  # spans, proxy, schedule
-    cohort: str
-    kind: str | None
-    boundaries: tuple[str, ...]
-    windows: tuple[tuple[int, int], ...]
-    call_ids: frozenset[int] | None  # of marked calls; None: all calls of the windows
-    asked: str | None = None  # what a schedule wrote
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What became of the exposed requests; each is counted once, by the worst that it met."""
-
-    exposed: int
-    failed: int
-    silent: int
-    degraded: int
-
-
 def judge(
     model: Model,
     contracts: Contracts | None,
     scope: Scope,
     *,
     planned: Sequence[Planned] = (),
-    marks: tuple[Mapping[Span, Mark], Mapping[str, Mark]] = ({}, {}),
+    marks: Marks | None = None,
+    risk: float = RISK,
 ) -> Judged:
     """Return every fault test of a scope and what it shows (METHODS.md, fault tests).
 
-    The question is about whole requests: a boundary or an agent in the scope is ignored.
+    The question is about whole requests: a boundary or an agent in the scope is ignored. Each test
+    is labelled at a risk of its own; `is_proven` tells of those that fail whether that also holds
+    at the risk that all tests share.
 
     Args:
         model: The lake's model.
         contracts: Whose SLA exposed requests are held against, and `gates.containment`.
         scope: Which calls and requests.
         planned: Windows of a schedule; those of one id are one test.
-        marks: What spans of the lake tell beside an id (`fault_schedule.marks`).
+        marks: What spans tell beside an id, else as the lake's do (`fault_schedule.marks`).
+        risk: The risk of one false failure among all tests.
     """
     scope = replace(scope, boundary=None, agent=None)
-    facts = model.ask("boundaries", scope)
-    nameless, named = marks
-    proxied, unplaced = _of_proxies(model, scope, nameless)
-    tests = [*_of_spans(model, scope, named), *proxied, *_of_schedule(facts, planned)]
+    trials, unplaced = fault_trials.made(model, scope, planned, marks)
     requests = model.ask("request_latencies", scope)
     requests["start_ns"] = requests["started_at"].astype("datetime64[ns]").astype("int64")
-    touched = {name for test in tests for name in test.boundaries}
+    facts = model.ask("boundaries", scope)
+    touched = {name for trial in trials for name in trial.boundaries}
     calls = {name: _calls(model, scope, name) for name in sorted(touched)}
     names = dict(zip(facts["boundary_id"], facts["boundary"], strict=True))
-    rows = [_judged(test, tests, calls, requests, contracts, names) for test in tests]
-    frame = pd.DataFrame(rows, columns=_COLUMNS)
+    rows = [
+        _judged(trial, trials, calls, requests, contracts, names, risk / len(trials))
+        for trial in trials
+    ]
     hit = {
-        (test.cohort, name)
-        for test, row in zip(tests, rows, strict=True)
+        (trial.cohort, name)
+        for trial, row in zip(trials, rows, strict=True)
         if row["label"] != Label.NOT_OBSERVED
-        for name in test.boundaries
+        for name in trial.boundaries
     }
     keys = zip(facts["cohort"], facts["boundary_id"], strict=True)
     is_untested = [key not in hit for key in keys]
     kept = ["cohort", "boundary_id", "boundary", "kind", "calls"]
+    frame = pd.DataFrame(rows, columns=_COLUMNS)
     return Judged(
         frame.sort_values(["cohort", "id", "from_at"], ignore_index=True),
         facts.loc[is_untested, kept].reset_index(drop=True),
@@ -144,14 +122,18 @@ def verdict(labels: Iterable[str]) -> Label:
     return Label.GRACEFUL if Label.GRACEFUL in said else Label.CONTAINED
 
 
-def contained(counts: Counts, required: float) -> tuple[Label, stats.Estimate, stats.Estimate]:
+def contained(
+    counts: Counts, required: float, *, risk: float = RISK
+) -> tuple[Label, stats.Estimate, stats.Estimate]:
     """Return what the fates of exposed requests say alone, the share contained, the share usable.
 
-    Bounds are exact and one-sided at 95 % each (Clopper and Pearson). Contained is what did not
+    Bounds are exact and one-sided at a risk each (Clopper and Pearson). Contained is what did not
     fail; usable what did not, and shows why: retried, replaced, degraded, or never failed.
     """
     n = counts.exposed
-    kept, usable = (_exact(n - lost, n) for lost in (counts.failed, counts.failed + counts.silent))
+    kept, usable = (
+        _exact(n - lost, n, risk) for lost in (counts.failed, counts.failed + counts.silent)
+    )
     if kept.upper < required:
         return Label.NOT_CONTAINED, kept, usable
     if usable.upper < required:
@@ -161,130 +143,17 @@ def contained(counts: Counts, required: float) -> tuple[Label, stats.Estimate, s
     return Label.GRACEFUL if counts.degraded else Label.CONTAINED, kept, usable
 
 
-def _exact(good: int, n: int) -> stats.Estimate:
+def _exact(good: int, n: int, risk: float) -> stats.Estimate:
     if n == 0:
         return stats.NOTHING
-    lower, upper = stats.binomial_bounds(good, n)
+    lower, upper = stats.binomial_bounds(good, n, level=1 - 2 * risk)
     graded = stats.Grade.SOLID if n >= _least(CONTAINED_RATIO) else stats.Grade.INSUFFICIENT
     return stats.Estimate(good / n, lower, upper, n, float(n), n, graded)
 
 
 def _least(required: float) -> int:
     """Return the exposed requests that prove a share without one failure."""
-    return math.ceil(math.log(0.05) / math.log(required)) if 0 < required < 1 else 1
-
-
-def _of_spans(model: Model, scope: Scope, named: Mapping[str, Mark]) -> list[_Test]:
-    marked = model.ask("fault_marks", scope)
-    if marked.empty:
-        return []
-    # A mark in baggage stands on all calls around the one that was hit.
-    later = marked.iloc[::-1].groupby(["cohort", "trace_id", "fault_id"])["end_ns"].cummin()
-    later = later.groupby([marked[key] for key in ("cohort", "trace_id", "fault_id")]).shift()
-    is_inner = ~(later.reindex(marked.index) <= marked["end_ns"])
-    tests = []
-    for (cohort, fault), some in marked.groupby(["cohort", "fault_id"], sort=True):
-        mark = named.get(str(fault), Mark(None, None))
-        aimed = some[[_is_aimed(row, mark.target) for row in some.itertuples()]]
-        hit = aimed if len(aimed) else some[is_inner[some.index]]
-        tests.append(_marked(str(fault), "spans", str(cohort), mark.kind, hit))
-    return tests
-
-
-def _is_aimed(row: Any, target: str | None) -> bool:
-    if not target:
-        return False
-    rest = str(row.callee).partition(":")[2]
-    return target in (row.callee_service, row.callee, rest, rest.partition("/")[0])
-
-
-def _marked(name: str, source: str, cohort: str, kind: str | None, hit: pd.DataFrame) -> _Test:
-    return _Test(
-        name,
-        source,
-        cohort,
-        kind,
-        tuple(sorted(set(hit["boundary_id"]))),
-        ((int(hit["start_ns"].min()), int(hit["end_ns"].max())),),
-        frozenset(int(call) for call in hit["call_id"]),
-    )
-
-
-def _of_proxies(
-    model: Model, scope: Scope, nameless: Mapping[Span, Mark]
-) -> tuple[list[_Test], int]:
-    """Return the tests that proxies tell without an id, and how many spans hang in no call."""
-    if not nameless:
-        return [], 0
-    told = pd.DataFrame(
-        [(*span, mark.kind) for span, mark in nameless.items()],
-        columns=["cohort", "trace_id", "span_id", "fault_kind"],
-    )
-    with model.relations(scope) as cursor:
-        cursor.register("told", told)
-        found = (
-            cursor.sql(
-                """
-            SELECT DISTINCT
-                told.fault_kind,
-                nodes.node_id,
-                calls.cohort,
-                calls.call_id,
-                calls.boundary_id,
-                calls.start_ns,
-                calls.end_ns
-            FROM told
-            INNER JOIN nodes
-                ON nodes.cohort = told.cohort
-                AND nodes.trace_id = told.trace_id
-                AND nodes.span_id = told.span_id
-            LEFT JOIN groups
-                ON groups.node_id = nodes.node_id
-            LEFT JOIN calls
-                ON calls.call_id = groups.group_id
-            ORDER BY
-                calls.start_ns,
-                nodes.node_id
-            """
-            )
-            .to_arrow_table()
-            .to_pandas()
-        )
-    placed = found[found["call_id"].notna()]
-    tests = []
-    for (cohort, kind, boundary), some in placed.groupby(
-        ["cohort", "fault_kind", "boundary_id"], sort=True
-    ):
-        run = (some["start_ns"].diff() > _APART_NS).cumsum()
-        for _, hit in some.groupby(run):
-            at = pd.Timestamp(int(hit["start_ns"].min())).strftime("%Y-%m-%dT%H:%M")
-            name = f"{kind} {str(boundary)[:8]} {at}"
-            tests.append(_marked(name, "proxy", str(cohort), str(kind), hit))
-    return tests, int(found["call_id"].isna().sum())
-
-
-def _of_schedule(facts: pd.DataFrame, planned: Sequence[Planned]) -> list[_Test]:
-    tests = []
-    for name in dict.fromkeys(each.id for each in planned):
-        mine = [each for each in planned if each.id == name]
-        wanted = {each.boundary.replace(" -> ", " → ") for each in mine}
-        meant = [any(fnmatchcase(row, glob) for glob in wanted) for row in facts["boundary"]]
-        for cohort in sorted(set(facts["cohort"])):
-            hit = facts[np.array(meant, dtype=bool) & (facts["cohort"] == cohort)]
-            windows = tuple(sorted((each.from_ns, each.until_ns) for each in mine))
-            tests.append(
-                _Test(
-                    name,
-                    "schedule",
-                    cohort,
-                    mine[0].kind,
-                    tuple(sorted(set(hit["boundary_id"]))),
-                    windows,
-                    None,
-                    mine[0].boundary,
-                )
-            )
-    return tests
+    return math.ceil(math.log(RISK) / math.log(required)) if 0 < required < 1 else 1
 
 
 def _calls(model: Model, scope: Scope, boundary: str) -> pd.DataFrame:
@@ -300,12 +169,13 @@ def _inside(at_ns: pd.Series, windows: Iterable[tuple[int, int]]) -> np.ndarray[
 
 
 def _judged(
-    test: _Test,
-    tests: Sequence[_Test],
+    test: Trial,
+    tests: Sequence[Trial],
     calls: Mapping[str, pd.DataFrame],
     requests: pd.DataFrame,
     contracts: Contracts | None,
     names: Mapping[str, str],
+    risk: float,
 ) -> dict[str, object]:
     required = (contracts.gates if contracts else {}).get("containment", CONTAINED_RATIO)
     sla_ms = contracts.sla.limit_ms if contracts else None
@@ -336,48 +206,55 @@ def _judged(
             if test.boundaries
             else "No boundary of this scope is called that."
         )
-        return row | {"label": str(Label.NOT_OBSERVED), "reason": why}
-    signs, usual_p95_ms = _signs(hit, usual)
+        return row | {"label": str(Label.NOT_OBSERVED), "reason": why, "is_proven": False}
+    signs, usual_p95_ms = fault_fates.signs(hit, usual)
     seen = [name for name, change in signs.items() if change[1] > 0]
-    met = hit[_is_affected(hit, usual_p95_ms)] if test.call_ids is None else hit
-    exposed, counts = _fates(test, met, asked)
-    label, kept, usable = contained(counts, required)
+    met = hit[fault_fates.is_affected(hit, usual_p95_ms)] if test.call_ids is None else hit
+    exposed, counts = fault_fates.fates(test, met, asked)
     in_window = _inside(asked["start_ns"], test.windows)
     beside = asked[in_window & ~asked["request_id"].isin(exposed["request_id"]).to_numpy()]
     before = asked[~_inside(asked["start_ns"], others)]
     before = before[~before["request_id"].isin(exposed["request_id"])]
-    spill = _spill(before, beside, sla_ms)
-    tail = stats.percentile(
-        stats.sample(exposed["duration_ms"], stats.codes(exposed["unit_id"]), exposed["weight"]),
-        0.95,
-        level=stats.ONE_SIDED,
-    )
-    tries = stats.ratio(_tries(usual), _tries(hit))
-    after = recovery.minutes(mine, usual, test.windows, usual_p95_ms)
-    row |= {
+    waits = stats.sample(exposed["duration_ms"], stats.codes(exposed["unit_id"]), exposed["weight"])
+
+    def evidence(risk: float) -> _Evidence:
+        level = 1 - risk
+        label, kept, usable = contained(counts, required, risk=risk)
+        tail = stats.percentile(waits, 0.95, level=1 - 2 * risk)
+        spill = fault_fates.spill(before, beside, sla_ms, level=level)
+        sides = (fault_fates.tries(some, level=level) for some in (usual, hit))
+        after = recovery.minutes(mine, usual, test.windows, usual_p95_ms, level=level)
+        ratio = stats.ratio(*sides)
+        return _Evidence(label, counts, kept, usable, required, tail, sla_ms, spill, ratio, after)
+
+    told = evidence(RISK)
+    most = max(change[0] for change in signs.values())
+    label, reason = _concluded(told, seen, most)
+    is_proven = label in FAILED and _concluded(evidence(risk), seen, most)[0] in FAILED
+    return row | {
+        "label": str(label),
+        "reason": reason,
+        "is_proven": is_proven,
         "exposed_requests": counts.exposed,
         "failed_requests": counts.failed,
         "silent_requests": counts.silent,
         "degraded_requests": counts.degraded,
-        **columns("contained_ratio", kept),
-        **columns("usable_ratio", usable),
+        **columns("contained_ratio", told.kept),
+        **columns("usable_ratio", told.usable),
         "seen_as": seen,
         **{f"{name}_change": change[0] for name, change in signs.items()},
-        **columns("p95_ms", tail),
+        **columns("p95_ms", told.tail),
         "sla_ms": math.nan if sla_ms is None else sla_ms,
-        "success_ratio": kept.value,
-        "spill_ratio": spill[0],
-        "spill_ratio_lower": spill[1],
-        "spill_ratio_upper": spill[2],
-        "tries_ratio": tries[0],
-        "tries_ratio_lower": tries[1],
-        "tries_ratio_upper": tries[2],
-        "recovery_minutes": after.by_minutes,
-        "worse_later_ratio": after.worse_ratio,
+        "success_ratio": told.kept.value,
+        "spill_ratio": told.spill[0],
+        "spill_ratio_lower": told.spill[1],
+        "spill_ratio_upper": told.spill[2],
+        "tries_ratio": told.tries[0],
+        "tries_ratio_lower": told.tries[1],
+        "tries_ratio_upper": told.tries[2],
+        "recovery_minutes": told.after.by_minutes,
+        "worse_later_ratio": told.after.worse_ratio,
     }
-    told = _Evidence(label, counts, kept, usable, required, tail, sla_ms, spill, tries, after)
-    label, reason = _concluded(told, seen, max(change[0] for change in signs.values()))
-    return row | {"label": str(label), "reason": reason}
 
 
 @dataclass(frozen=True)
@@ -487,103 +364,22 @@ def _share(estimate: stats.Estimate) -> str:
     return words.share(estimate.value, estimate.lower, estimate.upper)
 
 
-def _signs(
-    hit: pd.DataFrame, usual: pd.DataFrame
-) -> tuple[dict[str, tuple[float, float, float]], float]:
-    """Return by how much more calls failed, were slow and were tried again, and the usual p95."""
-    p95_ms = math.nan
-    if len(usual):
-        sample = stats.sample(usual["client_ms"], stats.codes(usual["unit_id"]), usual["weight"])
-        p95_ms = stats.percentile(sample, 0.95).value
-
-    def change(of: Any) -> tuple[float, float, float]:
-        sides = [
-            stats.proportion(of(some), some["unit_id"], some["weight"], level=_SIGN_LEVEL)
-            for some in (usual, hit)
-        ]
-        return stats.difference(*sides)
-
-    return {
-        "failed": change(lambda some: some["is_error"].fillna(False).astype(bool)),
-        "slow": change(lambda some: some["client_ms"] > p95_ms),
-        "tried_again": change(_is_tried_again),
-    }, p95_ms
-
-
-def _is_affected(calls: pd.DataFrame, usual_p95_ms: float) -> pd.Series:
-    """Return which calls of a scheduled window show that they met the fault."""
-    return (
-        calls["is_error"].fillna(False).astype(bool)
-        | (calls["client_ms"] > usual_p95_ms)
-        | _is_tried_again(calls)
-    )
-
-
-def _is_tried_again(calls: pd.DataFrame) -> pd.Series:
-    return (calls["attempts"] > 1) | calls["outcome"].eq("retried_ok").fillna(False)
-
-
-def _fates(test: _Test, hit: pd.DataFrame, asked: pd.DataFrame) -> tuple[pd.DataFrame, Counts]:
-    """Return the exposed requests, and what became of them."""
-    by_trace = asked.drop_duplicates("trace_id").set_index("trace_id")["request_id"]
-    is_whole = hit["request_id"].isin(asked["request_id"])
-    met = hit["request_id"].where(is_whole, hit["trace_id"].map(by_trace))
-    outcome = hit["outcome"].astype(object).where(hit["outcome"].notna(), "")
-    is_lost = hit["is_error"].fillna(False).astype(bool) & outcome.isin(["handled", "async"])
-    is_helped = outcome.isin(["degraded", "fallback_ok"])
-    falsifies = bool(test.kind and _FALSIFYING.search(test.kind))
-    told = pd.DataFrame({"request_id": met, "lost": is_lost, "helped": is_helped})
-    told = told[met.notna()].groupby("request_id").any()
-    exposed = asked[asked["request_id"].isin(told.index)]
-    of = told.reindex(exposed["request_id"])
-    failed = exposed["is_failed"].astype(bool).to_numpy()
-    helped = of["helped"].to_numpy(np.bool_)
-    lost = of["lost"].to_numpy(np.bool_) | (~helped if falsifies else False)
-    return exposed, Counts(
-        len(exposed),
-        int(failed.sum()),
-        int((~failed & lost).sum()),
-        int((~failed & ~lost & helped).sum()),
-    )
-
-
-def _spill(
-    before: pd.DataFrame, beside: pd.DataFrame, sla_ms: float | None
-) -> tuple[float, float, float]:
-    """Return by how much more often requests failed or were late that never met the fault."""
-    limit_ms = math.inf if sla_ms is None else sla_ms
-    sides = [
-        stats.proportion(
-            some["is_failed"].astype(bool) | (some["duration_ms"] > limit_ms),
-            some["unit_id"],
-            some["weight"],
-        )
-        for some in (before, beside)
-    ]
-    return stats.difference(*sides)
-
-
-def _tries(calls: pd.DataFrame) -> stats.Estimate:
-    """Return tries of the boundary a request that calls it."""
-    if calls.empty:
-        return stats.NOTHING
-    tries = calls["attempts"].fillna(1).to_numpy(np.float64)
-    bucket = stats.buckets(calls["trace_id"])
-    firsts = (~calls["trace_id"].duplicated()).to_numpy(np.float64)
-    return means.mean(
-        stats.bucket_sums(tries, bucket),
-        stats.bucket_sums(firsts, bucket),
-        len(calls),
-        calls["trace_id"].nunique(),
-    )
-
-
 _CALL = [
     *("call_id", "cohort", "boundary_id", "trace_id", "request_id", "unit_id", "start_ns"),
     *("end_ns", "client_ms", "is_error", "attempts", "fault_id", "weight", "outcome"),
 ]
 _COLUMNS = [
-    *("cohort", "id", "label", "reason", "source", "fault", "boundary_ids", "boundary"),
+    *(
+        "cohort",
+        "id",
+        "label",
+        "is_proven",
+        "reason",
+        "source",
+        "fault",
+        "boundary_ids",
+        "boundary",
+    ),
     *("from_at", "until_at", "calls", "exposed_requests", "failed_requests", "silent_requests"),
     "degraded_requests",
     *columns("contained_ratio", stats.NOTHING),

@@ -1,7 +1,7 @@
 """The conditions for production: each measured, held against its limit, and linked to a page."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -12,6 +12,7 @@ from analysis.access import Granted, footprint
 from analysis.compliance import Label
 from analysis.contracts import Contracts
 from analysis.engine import Model
+from analysis.fault_schedule import Planned
 from analysis.scope import Scope
 
 # Limits where the contract sets none; METHODS.md, "readiness".
@@ -158,9 +159,22 @@ def _said(gate: Gate) -> str:
 
 
 def judge(
-    model: Model, contracts: Contracts | None, scope: Scope, compared: pilot.Comparison
+    model: Model,
+    contracts: Contracts | None,
+    scope: Scope,
+    compared: pilot.Comparison,
+    *,
+    planned: Sequence[Planned] = (),
 ) -> list[Gate]:
-    """Return every gate of a scope with one cohort; one without data is not enough evidence."""
+    """Return every gate of a scope with one cohort; one without data is not enough evidence.
+
+    Args:
+        model: The lake's model.
+        contracts: What was promised.
+        scope: What is judged.
+        compared: Before against after.
+        planned: Fault tests of a schedule, beside those that spans tell.
+    """
     limits = {**DEFAULTS, **_own_limits(contracts)}
 
     def budgets(level: float) -> pd.DataFrame:
@@ -219,10 +233,11 @@ def judge(
         if at and len(usual[key])
     }
     gates |= {
-        "containment": _tested(
-            model, contracts, scope, _containment(model, scope, limits["containment"], total)
+        "containment": _fault_tests(
+            fault_tests.judge(model, contracts, scope, planned=planned, risk=FALSE_ALARM / total),
+            limits["containment"],
         ),
-        "slower": _slower(compared, limits["slower"], total),
+        "slower": _slower(compared, scope.cohort, limits["slower"], total),
         "coverage": _coverage(model, scope, limits["coverage"], total),
         "grants": _undeclared(model, contracts, scope),
     }
@@ -296,62 +311,69 @@ def _boundaries(
     )
 
 
-def _containment(model: Model, scope: Scope, required: float, gates: int) -> Gate:
-    name = "Faults contained in fault tests"
-    faults = model.ask("fault_exposure", scope)
-    exposed, visible = int(faults["exposed_requests"].sum()), int(faults["visible_requests"].sum())
-    if exposed == 0:
-        missing = "No request met an injected fault; run a fault test (attribute `orch.fault.id`)."
-        return _open_gate(name, required, missing, "errors")
-    lower, upper = stats.binomial_bounds(exposed - visible, exposed)
-    strict = stats.binomial_bounds(exposed - visible, exposed, level=1 - 2 * FALSE_ALARM / gates)[1]
-    label = (
-        Result.PASSED
-        if lower >= required
-        else Result.FAILED
-        if strict < required
-        else Result.NOT_ENOUGH
+def _fault_tests(told: fault_tests.Judged, required: float) -> Gate:
+    """Return the gate on fault tests: every one passes, by its own verdict.
+
+    Measured is the share of all exposed requests that were answered usably.
+    """
+    name, tests = "Faults contained in fault tests", told.tests
+    never = _never_tested(told.untested)
+    if tests.empty:
+        missing = "No fault test was seen: mark calls with `orch.fault.id`, or name a schedule."
+        return _open_gate(name, required, f"{missing} {never}".strip(), "errors")
+    label = of_fault_tests(list(zip(tests["label"], tests["is_proven"], strict=True)))
+    if label is Result.FAILED:
+        said = [f"{test.id}: {test.label}" for test in tests[tests["is_proven"]].itertuples()]
+    else:
+        unpassed = tests[~tests["label"].isin(list(map(str, fault_tests.PASSED)))]
+        said = [f"{test.id}: {test.label}. {test.reason}" for test in unpassed.itertuples()]
+    counts = tests[["exposed_requests", "failed_requests", "silent_requests"]].fillna(0).sum()
+    exposed, failed, silent = (int(count) for count in counts)
+    lower, upper = stats.binomial_bounds(exposed - failed - silent, exposed)
+    return Gate(
+        name,
+        str(label),
+        1 - (failed + silent) / exposed if exposed else math.nan,
+        lower,
+        upper,
+        required,
+        "ratio",
+        " ".join(filter(None, (f"{_some(said)}." if said else "", never))),
+        "errors",
     )
-    missing = ""
-    if label is Result.NOT_ENOUGH:
-        least = math.ceil(math.log(FALSE_ALARM) / math.log(required)) if 0 < required < 1 else 1
-        missing = (
-            f"{exposed} requests met a fault; {max(least, exposed + 1)} or more, "
-            "with as few failures, would settle it."
-        )
-    share = 1 - visible / exposed
-    return Gate(name, str(label), share, lower, upper, required, "ratio", missing, "errors")
 
 
-def _tested(model: Model, contracts: Contracts | None, scope: Scope, pooled: Gate) -> Gate:
-    tests = fault_tests.judge(model, contracts, scope).tests
-    return capped(pooled, list(zip(tests["id"], tests["label"], strict=True)))
-
-
-def capped(pooled: Gate, tests: list[tuple[str, str]]) -> Gate:
-    """Return the gate on all fault tests together, no better than the worst of them.
-
-    A test that failed fails it, one whose fault nobody saw leaves it open; none raises it.
+def of_fault_tests(tests: list[tuple[str, bool]]) -> Result:
+    """Return what fault tests come to: one that surely failed fails all, and none is no pass.
 
     Args:
-        pooled: The gate over all requests that met a fault.
-        tests: The id of each test and its label.
+        tests: The label of each, and whether a failing one is sure at the risk all gates share.
     """
-    failed = [(name, label) for name, label in tests if label in map(str, fault_tests.FAILED)]
-    unseen = [(name, label) for name, label in tests if label == fault_tests.Label.NOT_OBSERVED]
-    if failed:
-        worst, result = failed, Result.FAILED
-    elif unseen and pooled.label == Result.PASSED:
-        worst, result = unseen, Result.NOT_ENOUGH
-    else:
-        return pooled
-    named = "; ".join(f"{name}: {label}" for name, label in worst)
-    return replace(pooled, label=str(result), missing=f"{named}. {pooled.missing}".strip())
+    if any(is_proven for _, is_proven in tests):
+        return Result.FAILED
+    is_passed = tests and all(label in map(str, fault_tests.PASSED) for label, _ in tests)
+    return Result.PASSED if is_passed else Result.NOT_ENOUGH
 
 
-def _slower(compared: pilot.Comparison, required: float, gates: int) -> Gate:
+def _never_tested(untested: pd.DataFrame) -> str:
+    if untested.empty:
+        return ""
+    names = list(dict.fromkeys(untested.sort_values("calls", ascending=False)["boundary"]))
+    return f"Never tested, which is no pass: {_some(names)}."
+
+
+def _some(said: list[str]) -> str:
+    """Return the first few of a list, and how many more there are."""
+    more = f"; {len(said) - NAMED_USES} more" if len(said) > NAMED_USES else ""
+    return "; ".join(each.rstrip(".") for each in said[:NAMED_USES]) + more
+
+
+def _slower(compared: pilot.Comparison, cohort: str | None, required: float, gates: int) -> Gate:
     """Return the gate on the headline's rise; 0.05 is a rise of 5 %."""
     name = f"No slower than before ({words.quantile(compared.quantile)})"
+    if cohort is not None and cohort == compared.baseline != compared.pilot:
+        missing = "This is the baseline: it is compared with nothing before it."
+        return _open_gate(name, required, missing, "pilot", "change")
     if compared.headline is None or compared.is_refused:
         return _open_gate(name, required, compared.reason, "pilot", "change")
     lower, upper = compared.headline.interval(stats.ONE_SIDED)
@@ -411,7 +433,7 @@ def _undeclared(model: Model, contracts: Contracts | None, scope: Scope) -> Gate
     if not broken.empty:
         seen = float(broken["traces"].max())
         uses = [f"{use.agent} {use.access} {use.resource}" for use in broken.itertuples()]
-        named = "; ".join(uses[:NAMED_USES]) + ("; ..." if len(uses) > NAMED_USES else "")
+        named = _some(uses)
         return Gate(
             name, str(Result.FAILED), seen, seen, math.nan, 0, "traces", named, "access", "lower"
         )

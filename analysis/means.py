@@ -9,7 +9,9 @@ INDICATIVE_UNITS = 30
 SOLID_UNITS = 200
 
 
-def mean(part: stats.Floats, whole: stats.Floats, n: int, units: int) -> stats.Estimate:
+def mean(
+    part: stats.Floats, whole: stats.Floats, n: int, units: int, *, level: float = stats.LEVEL
+) -> stats.Estimate:
     """Return one sum over another, both by bucket, with the interval of `stats.bootstrap`.
 
     The grade is a matter of the units alone (METHODS.md, means).
@@ -17,7 +19,7 @@ def mean(part: stats.Floats, whole: stats.Floats, n: int, units: int) -> stats.E
     if whole.sum() <= 0:
         return stats.NOTHING
     sums = np.column_stack([part, whole])
-    lower, upper = stats.bootstrap(lambda each: each[:, 0] / each[:, 1], sums)
+    lower, upper = stats.bootstrap(lambda each: each[:, 0] / each[:, 1], sums, level=level)
     graded = stats.Grade.INDICATIVE if units >= INDICATIVE_UNITS else stats.Grade.INSUFFICIENT
     if units >= SOLID_UNITS:
         graded = stats.Grade.SOLID

@@ -47,6 +47,8 @@ def minutes(
     usual: pd.DataFrame,
     windows: Iterable[tuple[int, int]],
     usual_p95_ms: float,
+    *,
+    level: float = stats.LEVEL,
 ) -> Recovery:
     """Return when a boundary's calls were as before again, minute by minute.
 
@@ -58,6 +60,7 @@ def minutes(
         usual: Those outside all fault tests.
         windows: When it was made to fail, ns since 1970, end excluded.
         usual_p95_ms: What 95 of 100 usual calls stay within.
+        level: The confidence that `worse_ratio` is told with.
     """
     if usual.empty:
         return Recovery(math.nan, math.nan)
@@ -77,7 +80,7 @@ def minutes(
         due_ns = end_ns + int(ALLOWED_MINUTES * MINUTE_NS)
         due = calls[(at >= due_ns) & (at < due_ns + end_ns - start_ns)]
         by = _first(share.index.to_numpy(np.int64), is_good.to_numpy()) if is_enough else math.nan
-        told.append(Recovery(by, _worse(due, failed, slow, usual_p95_ms)))
+        told.append(Recovery(by, _worse(due, usual, usual_p95_ms, level)))
     late = [each.worse_ratio for each in told if not math.isnan(each.worse_ratio)]
     return Recovery(
         max((each.by_minutes for each in told), key=lambda by: (math.isnan(by), by)),
@@ -89,18 +92,18 @@ def _failed(calls: pd.DataFrame) -> pd.Series:
     return calls["is_error"].fillna(False).astype(bool)
 
 
-def _worse(
-    due: pd.DataFrame, failed: stats.Estimate, slow: stats.Estimate, usual_p95_ms: float
-) -> float:
+def _worse(due: pd.DataFrame, usual: pd.DataFrame, usual_p95_ms: float, level: float) -> float:
     if due.empty:
         return math.nan
+
+    def share(calls: pd.DataFrame, is_bad: pd.Series, confidence: float) -> stats.Estimate:
+        return stats.proportion(is_bad, calls["unit_id"], calls["weight"], level=confidence)
+
     # Two signs share the risk.
-    level = 1 - (1 - stats.LEVEL) / 2
+    halved = 1 - (1 - level) / 2
     changes = (
-        stats.difference(
-            before, stats.proportion(is_bad, due["unit_id"], due["weight"], level=level)
-        )
-        for before, is_bad in ((failed, _failed(due)), (slow, due["client_ms"] > usual_p95_ms))
+        stats.difference(share(usual, is_bad(usual), level), share(due, is_bad(due), halved))
+        for is_bad in (_failed, lambda calls: calls["client_ms"] > usual_p95_ms)
     )
     known = [lower for _, lower, _ in changes if not math.isnan(lower)]
     return max(known, default=math.nan)

@@ -1,6 +1,6 @@
 """Is the pilot ready for production, and which boundary holds it back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,6 +12,7 @@ from analysis.attribution import attribute, per_1000
 from analysis.comparability import days
 from analysis.contracts import DEFAULT_QUANTILE, Contracts, sides
 from analysis.engine import Model
+from analysis.fault_schedule import Planned
 from analysis.gates import Gate, judge, verdict
 from analysis.scope import Scope
 
@@ -55,6 +56,7 @@ def readiness(
     scope: Scope,
     *,
     comparison: pilot.Comparison | None = None,
+    planned: Sequence[Planned] = (),
 ) -> Readiness:
     """Return whether the pilot is ready, and the boundaries by bad requests per 1,000.
 
@@ -67,10 +69,11 @@ def readiness(
         contracts: What was promised; without it most gates lack their limit.
         scope: Narrows the question; its cohort, else the contract's pilot, is judged.
         comparison: Before against after in the same scope, where it is known already.
+        planned: Fault tests of a schedule, beside those that spans tell.
     """
     judged = compliance.judged(model, contracts, scope)
     compared = comparison or pilot.compare(model, contracts, scope)
-    gates = judge(model, contracts, judged, compared)
+    gates = judge(model, contracts, judged, compared, planned=planned)
     label, reason = verdict(gates)
     shares = attribute(model, judged, contracts.sla.limit_ms if contracts else None)
     return Readiness(

@@ -64,10 +64,10 @@ def time_interval(lower_ms: float, upper_ms: float, *, like_ms: float | None = N
     if not known:
         return NO_INTERVAL
     size, unit = _time_unit(max(known) if like_ms is None else like_ms)
-    lower, upper = (
-        "none" if math.isnan(bound) else digits(bound / size) for bound in (lower_ms, upper_ms)
-    )
-    return f"[{lower} – {upper}{NARROW}{unit}]"
+    if math.isnan(upper_ms):
+        return f"[{digits(lower_ms / size)}{NARROW}{unit} – none]"
+    lower = "none" if math.isnan(lower_ms) else digits(lower_ms / size)
+    return f"[{lower} – {digits(upper_ms / size)}{NARROW}{unit}]"
 
 
 def percent(ratio: float | None) -> str:

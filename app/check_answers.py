@@ -10,8 +10,9 @@ import orjson
 import pandas as pd
 
 from analysis import check as checking
-from analysis import contracts, findings, summary, words
-from analysis.findings import Finding, Level, Status
+from analysis import contracts, fault_schedule, summary, words
+from analysis.check import Outcome
+from analysis.findings import Finding, Level
 from analysis.scope import Scope
 from app import check_files
 from app.answers import (
@@ -29,6 +30,7 @@ from app.answers import (
 from app.terminal import MAX_LAST_CELL, clean, table
 from ingest.errors import LakeError
 
+_EXIT = {Outcome.PASSES: YES, Outcome.FAILS: NO, Outcome.CANNOT_TELL: COULD_NOT_TELL}
 # The answer of an earlier check is a few hundred KB.
 MAX_BASELINE = 64 * 1024 * 1024
 
@@ -40,12 +42,14 @@ def check(
     *,
     baseline: Path | None = None,
     today: dt.date | None = None,
+    schedule: Path | None = None,
     files: Mapping[str, Path] | None = None,
 ) -> Answer:
     """Return the verdict with its gates, budgets and findings.
 
     Exit code 1 when a finding that counts makes the pilot not ready, 2 when one leaves it open,
-    else 0. Without acknowledgements and baseline that is the verdict itself.
+    else 0. Without acknowledgements and baseline that is the verdict itself; with them the first
+    word is "nothing new" where only they make the check pass.
 
     Args:
         lake: The lake's folder.
@@ -53,6 +57,7 @@ def check(
         scope: Narrows the question.
         baseline: The JSON of an earlier check: what it found does not count again.
         today: The day that acknowledgements are held against, else the last of the traces.
+        schedule: Fault tests that no span tells.
         files: Where to write `sarif`, `junit` and `markdown`.
     """
     known = _known(baseline) if baseline else None
@@ -67,10 +72,11 @@ def check(
             f"{lake}: holds the cohorts {', '.join(cohorts)}, and nothing says which to judge.\n"
             "Hint: name it with --cohort, or under `cohorts:` in the contract."
         )
-    told = checking.run(model, promised, scope, known=known, today=today)
+    planned = () if schedule is None else fault_schedule.load(schedule)
+    told = checking.run(model, promised, scope, known=known, today=today, planned=planned)
     parts = [
-        f"{str(told.readiness.label).upper()}: {told.readiness.reason}",
-        heading("Findings", _findings(told.findings)) + f"\n{_counts(told, known)}",
+        f"{told.title.upper()}: {told.reason}",
+        heading("Findings", _findings(told.findings)) + f"\n{told.counts}",
         *(
             ["\n".join(clean(line, width=MAX_LAST_CELL) for line in told.warnings)]
             if told.warnings
@@ -80,6 +86,8 @@ def check(
         _gates(told.readiness),
     ]
     data: dict[str, Any] = {
+        "outcome": told.outcome,
+        "counts": told.counts,
         "readiness": told.readiness,
         "findings": told.findings,
         "register": told.register,
@@ -94,9 +102,7 @@ def check(
         if len(told.on_path):
             parts.append(heading("On the critical path of a request", _on_path(told.on_path)))
     _write(told, files or {}, contracts_file or Path("contracts.yaml"), known)
-    worst = findings.worst(told.findings)
-    code = {Level.ERROR: NO, Level.WARNING: COULD_NOT_TELL}.get(worst or Level.NOTE, YES)
-    return Answer(summary.plain(data), "\n\n".join(parts), code)
+    return Answer(summary.plain(data), "\n\n".join(parts), _EXIT[told.outcome])
 
 
 def _known(baseline: Path) -> dict[str, str]:
@@ -128,29 +134,11 @@ def _write(
         ),
         "junit": lambda: check_files.junit(told.findings, told.readiness.gates, cohort=cohort),
         "markdown": lambda: check_files.markdown(
-            told.readiness, told.findings, counts=_counts(told, known)
+            told.readiness, told.findings, title=told.title, reason=told.reason, counts=told.counts
         ).encode(),
     }
     for name, path in files.items():
         path.write_bytes(made[name]())
-
-
-def _counts(told: checking.Check, known: Mapping[str, str] | None) -> str:
-    """Return how many findings count, and why the others do not."""
-    number = dict.fromkeys(Status, 0)
-    for each in told.findings:
-        if each.level != Level.NOTE:
-            number[Status(each.status)] += 1
-    counting = number[Status.NEW] + number[Status.EXPIRED]
-    said = [f"{words.counted(counting, 'finding')} {'counts' if counting == 1 else 'count'}"]
-    if number[Status.EXPIRED]:
-        said.append(f"{number[Status.EXPIRED]} of them accepted until a day that is over")
-    if number[Status.ACCEPTED]:
-        said.append(f"{number[Status.ACCEPTED]} accepted on {told.as_of}")
-    if known is not None:
-        gone = set(known) - {each.key for each in told.findings}
-        said.append(f"{number[Status.KNOWN]} known from the baseline, {len(gone)} of it gone")
-    return "; ".join(said) + "."
 
 
 def _register(told: checking.Check) -> str:

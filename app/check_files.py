@@ -177,13 +177,17 @@ def _xml(text: str) -> str:
     return _NOT_XML.sub("?", text)
 
 
-def markdown(readiness: Readiness, found: Sequence[Finding], *, counts: str) -> str:
-    """Return a check as a comment for a pull request: the verdict, what counts, the gates.
+def markdown(
+    readiness: Readiness, found: Sequence[Finding], *, title: str, reason: str, counts: str
+) -> str:
+    """Return a check as a comment for a pull request: the answer, what counts, the gates.
 
     Names come from traces: whatever would be markup, a mention or a link in them is written out.
     """
     signs = {"pass": "✅", "fail": "❌"}
-    lines = [f"## orchrisk: {readiness.label}", "", _md(readiness.reason), "", _md(counts), ""]
+    lines = [f"## orchrisk: {title}", "", _md(reason), ""]
+    if counts not in reason:
+        lines += [_md(counts), ""]
     rows = [
         (
             each.level if each.counts or each.level == Level.NOTE else each.status,

@@ -23,9 +23,7 @@ def faults(lake: Path, contracts_file: Path | None, schedule: Path | None, scope
     """
     promised = None if contracts_file is None else contract_file.load(contracts_file)
     planned = () if schedule is None else fault_schedule.load(schedule)
-    told = fault_tests.judge(
-        opened(lake), promised, scope, planned=planned, marks=fault_schedule.marks(lake)
-    )
+    told = fault_tests.judge(opened(lake), promised, scope, planned=planned)
     label = fault_tests.verdict(told.tests["label"])
     code = (
         YES

@@ -19,6 +19,12 @@ from app.commands.options import (
     show,
 )
 
+schedule_option = click.option(
+    "--schedule",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="When which boundary was made to fail: YAML or CSV with id, boundary, kind, from, until.",
+)
+
 
 @click.command(context_settings=CONTEXT)
 @lake_option
@@ -28,6 +34,7 @@ from app.commands.options import (
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The --json of an earlier check; what it found does not count again.",
 )
+@schedule_option
 @click.option("--sarif", type=new_file, help="Write the findings as SARIF 2.1.0.")
 @click.option("--junit", type=new_file, help="Write gates and findings as JUnit XML.")
 @click.option("--markdown", type=new_file, help="Write a comment for a pull request.")
@@ -43,6 +50,7 @@ def check(
     lake: Path,
     contracts: Path | None,
     baseline: Path | None,
+    schedule: Path | None,
     today: date | None,
     scope: Any,
     as_json: bool,
@@ -51,7 +59,8 @@ def check(
     """Check budgets and readiness gates, and give the verdict.
 
     Exits 0 when ready, 1 when not ready, 2 when the traces cannot tell yet. What the contract
-    acknowledges and what a baseline knows is told and does not count.
+    acknowledges and what a baseline knows is told and does not count: where nothing else is left
+    the answer is "nothing new" and exit 0, and the verdict beside it is unchanged.
 
     \b
     Example:
@@ -63,6 +72,7 @@ def check(
         scope,
         baseline=baseline,
         today=today,
+        schedule=schedule,
         files={name: path for name, path in files.items() if path},
     )
     show(answer, as_json=as_json)
@@ -93,11 +103,7 @@ def compliance(*, lake: Path, contracts: Path | None, scope: Any, as_json: bool)
 @click.command(context_settings=CONTEXT)
 @lake_option
 @contracts_option
-@click.option(
-    "--schedule",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="When which boundary was made to fail: YAML or CSV with id, boundary, kind, from, until.",
-)
+@schedule_option
 @scope_options
 @json_option
 def faults(

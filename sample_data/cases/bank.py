@@ -47,7 +47,7 @@ def respond(visit: Visit, *, cohort: str, spans: list[Span]) -> float:
         PILOT_TIMEOUT_MS if is_pilot else BASELINE_TIMEOUT_MS,
         took[1] if is_pilot else None,
         own,
-        "outage-credit" if is_pilot and visit.day == stage.FAULT_DAY else "",
+        "outage-credit" if is_pilot and visit.day in stage.FAULT_DAYS else "",
     )
 
     def score(at: Piece, begin_ms: float) -> tuple[float, bool]:

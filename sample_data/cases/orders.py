@@ -72,7 +72,7 @@ def respond(visit: Visit, *, cohort: str, spans: list[Span]) -> float:
         return begin_ms, False
 
     at_ms = stage.use_tool(request, "get_order", at_ms + 1.0, read)
-    fault = "outage-stock" if is_pilot and visit.day == stage.FAULT_DAY else ""
+    fault = "outage-stock" if is_pilot and visit.day in stage.FAULT_DAYS else ""
     made = Call(LEVEL, STOCK, stage.spent(visit, 40), 400.0, None, (), fault)
 
     def look_up(at: Piece, begin_ms: float) -> tuple[float, bool]:

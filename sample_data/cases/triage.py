@@ -47,7 +47,7 @@ def respond(visit: Visit, *, cohort: str, spans: list[Span]) -> float:
         at_ms += 3.0
     known = 0 if lost else visit.turn - (LOST_TURN if has_forgotten else 1)
     at_ms = stage.ask_model(request, at_ms, stage.spent(visit, 420), 560 + 430 * known)
-    fault = "outage-guidelines" if is_pilot and visit.day == stage.FAULT_DAY else ""
+    fault = "outage-guidelines" if is_pilot and visit.day in stage.FAULT_DAYS else ""
     made = Call(GUIDELINE, GUIDELINES, stage.spent(visit, 60), 500.0, None, (), fault)
 
     def look_up(at: Piece, begin_ms: float) -> tuple[float, bool]:

@@ -19,9 +19,10 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import findings, gates
+from analysis import check, findings, gates
 from analysis.contract_file import parse
 from analysis.findings import Level, Status
+from analysis.risk import Readiness
 from app import check_files, cli
 
 # The schema that OASIS publishes, in SchemaStore's collection. The package's own reader is not
@@ -102,12 +103,16 @@ def test_what_an_earlier_check_knew_fails_no_more_and_files_say_so(checked, samp
     again = run(
         *("check", "--lake", sample.lake, "--contracts", sample.contracts, "--json"),
         *("--baseline", folder / "a.json", "--sarif", tmp_path / "b.sarif"),
+        *("--markdown", tmp_path / "b.md"),
     )
     data = orjson.loads(again.stdout)
 
     assert (told.exit_code, again.exit_code) == (1, 0)
-    assert data["readiness"]["label"] == "not ready"
+    assert (data["outcome"], data["readiness"]["label"]) == ("passes", "not ready")
     assert {each["status"] for each in data["findings"]} == {"known"}
+    said = (tmp_path / "b.md").read_text()
+    assert said.startswith("## orchrisk: nothing new\n\n0 findings count; 7 known")
+    assert "The pilot itself is not ready." in said
     results = json.loads((tmp_path / "b.sarif").read_bytes())["runs"][0]["results"]
     assert {result["baselineState"] for result in results} == {"unchanged"}
 
@@ -227,6 +232,35 @@ def test_one_finding_more_never_improves_the_answer(found, more, contract, day):
     )
 
     assert ORDER.index(after) <= ORDER.index(before)
+
+
+@given(FOUND, st.dates(dt.date(2026, 5, 1), dt.date(2026, 6, 30)), st.booleans())
+def test_the_first_word_agrees_with_the_exit_code(found, day, is_known):
+    known = {each.key: each.level for each in found} if is_known else {}
+    weighed = findings.weighed(found, ACCEPTED, day, known)
+    levels = {each.level for each in found}
+    label = (
+        "not ready"
+        if "error" in levels
+        else "not enough evidence"
+        if "warning" in levels
+        else "ready"
+    )
+    nothing = pd.DataFrame()
+    told = check.Check(
+        Readiness(label, "Why.", None, [], [], nothing, 0.0, 0.0, 0),
+        check.outcome(weighed),
+        "So many count.",
+        *(weighed, [], [], day, nothing, nothing, nothing),
+    )
+    words = {
+        "passes": {"ready", "nothing new"},
+        "fails": {"not ready"},
+        "cannot tell": {"not enough evidence", "cannot tell"},
+    }
+
+    assert told.title in words[told.outcome]
+    assert told.readiness.label in told.reason or told.is_plain
 
 
 @given(FOUND, st.dates(), st.integers(0, 400))

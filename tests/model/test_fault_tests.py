@@ -1,6 +1,7 @@
 """Fault tests: seen where they were made, and what became of the requests that met them."""
 
 import math
+from datetime import UTC
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from analysis import fault_schedule, fault_tests, recovery, stats
+from analysis import fault_schedule, fault_tests, recovery, risk, stats
 from analysis.contract_file import parse
 from analysis.fault_schedule import Mark, Planned, ScheduleError
 from analysis.fault_tests import FAILED, PASSED, Counts, Label, contained
@@ -76,8 +77,7 @@ def lake(build, drawn, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def told(lake):
-    model, folder = lake
-    return fault_tests.judge(model, CONTRACT, Scope(), marks=fault_schedule.marks(folder))
+    return fault_tests.judge(lake[0], CONTRACT, Scope())
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,29 @@ def test_each_fate_has_its_label(told, tool, label, exposed):
     assert row["boundary"] == f"agent:root → tool:{tool}"
     assert row["fault"] == "abort"
     assert row["reason"]
+
+
+def test_failing_labels_of_so_many_requests_are_sure_at_the_risk_all_share(told):
+    failing = told.tests[told.tests["label"].isin(list(map(str, FAILED)))]
+
+    assert failing["is_proven"].all()
+    assert not told.tests["is_proven"][~told.tests["label"].isin(list(map(str, FAILED)))].any()
+
+
+def test_the_gate_rests_on_each_test_and_names_what_was_never_tested(lake, told):
+    def found(until):
+        scope = Scope(cohort="baseline", until=until.to_pydatetime().replace(tzinfo=UTC))
+        answer = risk.readiness(lake[0], CONTRACT, scope)
+        return next(gate for gate in answer.gates if gate.key == "containment")
+
+    until = told.tests.set_index("id")["until_at"] + pd.Timedelta(minutes=40)
+    one, two, three = (found(until[f"test-{name}"]) for name in "abc")
+
+    assert (one.label, two.label, three.label) == ("pass", "pass", "fail")
+    assert (one.measured, two.measured) == (1, 1)
+    assert three.measured == pytest.approx(2 / 3)
+    assert one.missing.startswith("Never tested, which is no pass: agent:root → tool:")
+    assert three.missing.startswith("test-c: silently wrong. Never tested")
 
 
 def test_the_reason_names_what_was_worse(told):
@@ -182,7 +205,7 @@ def test_a_marked_span_that_is_part_of_no_call_is_counted(model):
 
 
 def test_asking_again_gives_the_same_answer(lake, told):
-    again = fault_tests.judge(lake[0], CONTRACT, Scope(), marks=fault_schedule.marks(lake[1]))
+    again = fault_tests.judge(lake[0], CONTRACT, Scope())
 
     pd.testing.assert_frame_equal(again.tests, told.tests)
 
