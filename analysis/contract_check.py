@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from analysis import access, compliance, openapi, path_budgets, stats, words
+from analysis import access, compliance, openapi_check, path_budgets, stats, words
 from analysis.access import Granted
 from analysis.contracts import Contracts, Rule
 from analysis.engine import Model
@@ -215,7 +215,7 @@ def _unpromised(model: Model, contracts: Contracts, scope: Scope) -> Iterator[Fi
 
 
 def _of_documents(model: Model, contracts: Contracts, scope: Scope) -> Iterator[Finding]:
-    for each in openapi.deviations(model, contracts, scope):
+    for each in openapi_check.deviations(model, contracts, scope):
         kind = Kind.NOT_PUBLISHED if each.is_call else Kind.NO_CONTRACT
         yield Finding(str(kind), each.line, each.subject, each.message, each.calls)
 

@@ -1,26 +1,25 @@
-"""Reads OpenAPI documents and holds them against the calls: what is called but not published."""
+"""Reads OpenAPI documents: which operations are published, with which answers and versions."""
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 
-from analysis import words
-from analysis.compliance import callees, rules_of
-from analysis.contracts import ContractError, Contracts, Document, Rule, host_of
-from analysis.engine import Model
-from analysis.scope import Scope
+from analysis.contracts import ContractError, Document
 
 MAX_BYTES = 2 * 1024 * 1024
 MAX_DEPTH = 60
 METHODS = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE")
-_VERSION = re.compile(r"v[0-9]+(?:\.[0-9]+)*", re.ASCII)
-_HTTP_CALLEE = re.compile(r"http:[^/]*(/.*)?", re.DOTALL)
+# So many addresses at most are made of the variables of one server.
+MAX_SERVERS = 64
+# A parameter in a header or a query that tells which version of an API is asked for.
+_VERSION = re.compile(r"(?:x-)?(?:api-|accept-)?version", re.ASCII)
+_VARIABLE = re.compile(r"\{([^}/]*)\}")
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,7 @@ class Operation:
     path: str  # as published, without the server's
     bases: tuple[str, ...]  # paths of its servers
     statuses: frozenset[str]
+    versions: frozenset[str] = frozenset()  # that its version parameter may have; empty is any
 
     def answers(self, status: int) -> bool:
         """Return whether a status code is published."""
@@ -46,17 +46,6 @@ class Api:
     version: str
     operations: tuple[Operation, ...]
     unread: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Deviation:
-    """Calls that no document has, or a published operation that the contract leaves open."""
-
-    is_call: bool
-    line: int
-    subject: str
-    message: str
-    calls: int
 
 
 def load(document: Document, contract: str) -> Api:
@@ -94,8 +83,15 @@ def load(document: Document, contract: str) -> Api:
         for method in METHODS:
             told = found.get(method.lower())
             if isinstance(told, dict):
+                taken = (*_parameters(found, content), *_parameters(told, content))
                 operations.append(
-                    Operation(method, str(name), _bases(told) or own, _statuses(told))
+                    Operation(
+                        method,
+                        str(name),
+                        _bases(told) or own,
+                        _statuses(told),
+                        _versions(taken, content),
+                    )
                 )
     info = content.get("info")
     version = str(info.get("version", "")) if isinstance(info, dict) else ""
@@ -128,17 +124,62 @@ def _content(raw: bytes, where: str) -> dict[str, Any]:
 
 
 def _bases(content: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the paths of the servers, a variable being any one segment."""
+    """Return the paths of the servers; a variable without a list of values is any one segment."""
     servers = content.get("servers")
     if not isinstance(servers, list):
         return ()
-    paths = []
+    paths: list[str] = []
     for server in servers:
-        url = str(server.get("url", "")) if isinstance(server, dict) else ""
-        # Braces are no part of an address, so that no parser of addresses is asked.
-        host, slash, path = url.partition("//")[2].partition("/")
-        paths.append((slash + path if host else url).rstrip("/"))
+        if not isinstance(server, dict):
+            continue
+        for url in _addresses(str(server.get("url", "")), server.get("variables")):
+            # Braces are no part of an address, so that no parser of addresses is asked.
+            host, slash, path = url.partition("//")[2].partition("/")
+            paths.append((slash + path if host else url).rstrip("/"))
     return tuple(dict.fromkeys(paths))
+
+
+def _addresses(url: str, variables: object) -> Iterator[str]:
+    """Yield an address with every value that its variables may have, where they are listed."""
+    told = variables if isinstance(variables, dict) else {}
+    listed = {
+        name: [str(value) for value in values]
+        for name in dict.fromkeys(_VARIABLE.findall(url))
+        if isinstance(told.get(name), dict)
+        and isinstance(values := told[name].get("enum"), list)
+        and values
+    }
+    combined = 1
+    for values in listed.values():
+        combined *= len(values)
+    if combined > MAX_SERVERS:
+        listed = {}
+    for chosen in product(*listed.values()):
+        yield _filled(url, dict(zip(listed, chosen, strict=True)))
+
+
+def _filled(url: str, values: Mapping[str, str]) -> str:
+    return _VARIABLE.sub(lambda found: values.get(found[1], found[0]), url)
+
+
+def _parameters(content: Mapping[str, Any], whole: Mapping[str, Any]) -> list[dict[str, Any]]:
+    listed = content.get("parameters")
+    resolved = [_resolved(each, whole) for each in listed] if isinstance(listed, list) else []
+    return [each for each in resolved if isinstance(each, dict)]
+
+
+def _versions(parameters: tuple[dict[str, Any], ...], content: Mapping[str, Any]) -> frozenset[str]:
+    """Return the values that a parameter which tells the version may have."""
+    told: set[str] = set()
+    for each in parameters:
+        name = str(each.get("name", "")).lower().replace("_", "-")
+        if str(each.get("in")) not in ("header", "query") or not _VERSION.fullmatch(name):
+            continue
+        schema = _resolved(each.get("schema", each), content)
+        if isinstance(schema, dict):
+            listed = schema.get("enum", [schema["const"]] if "const" in schema else [])
+            told |= {str(value) for value in listed} if isinstance(listed, list) else set()
+    return frozenset(told)
 
 
 def _resolved(item: object, content: Mapping[str, Any]) -> object:
@@ -159,197 +200,3 @@ def _resolved(item: object, content: Mapping[str, Any]) -> object:
 def _statuses(operation: Mapping[str, Any]) -> frozenset[str]:
     told = operation.get("responses")
     return frozenset(str(code).upper() for code in told) if isinstance(told, dict) else frozenset()
-
-
-def deviations(model: Model, contracts: Contracts, scope: Scope) -> list[Deviation]:
-    """Return what the documents named in a contract and the calls do not agree on.
-
-    Calls are those of HTTP callees that the named service answers. A call whose method or status no
-    span tells is judged by what is told; where a path may be a published one or not, nothing is
-    said.
-    """
-    if not contracts.openapi:
-        return []
-    apis = [load(document, contracts.path) for document in contracts.openapi]
-    told = model.ask("http_calls", scope)
-    named = callees(model, contracts, scope).set_index("boundary_id")["callee_service"]
-    told["service"] = told["boundary_id"].map(named)
-    told["service"] = told["service"].where(told["service"].notna(), told["callee"].map(host_of))
-    rules = rules_of(model, contracts, scope)
-    found: list[Deviation] = []
-    for service in dict.fromkeys(api.document.service for api in apis):
-        mine = [api for api in apis if api.document.service == service]
-        calls = told[told["service"] == service]
-        found += _of_calls(service, mine, calls)
-        found += _of_terms(service, mine, calls, rules, contracts)
-    return found
-
-
-def _of_calls(service: str, apis: Sequence[Api], calls: pd.DataFrame) -> Iterator[Deviation]:
-    """Yield the operations, methods and statuses that are called and not published."""
-    line = apis[0].document.line
-    seen: dict[tuple[str, str], tuple[set[str], int, str]] = {}
-    for row in calls.to_dict("records"):
-        method = row["http_method"] if isinstance(row["http_method"], str) else None
-        status = None if pd.isna(row["http_status"]) else int(row["http_status"])
-        problem = _judged(apis, path_of(row["callee"]), method, status)
-        if problem is None:
-            continue
-        callers, n, example = seen.get(problem, (set(), 0, row["example_trace_id"]))
-        seen[problem] = (callers | {row["caller"]}, n + int(row["calls"]), example)
-    for (subject, wrong), (callers, n, example) in sorted(seen.items()):
-        who = ", ".join(sorted(callers))
-        yield Deviation(
-            is_call=True,
-            line=line,
-            subject=f"{service} {subject}",
-            message=f"{wrong}: {words.counted(n, 'call')} from {who}; for example {example}.",
-            calls=n,
-        )
-
-
-def path_of(callee: str) -> str:
-    """Return the path in `http:<host>/<path>`."""
-    found = _HTTP_CALLEE.fullmatch(callee)
-    return (found[1] if found else None) or "/"
-
-
-def _judged(
-    apis: Sequence[Api], path: str, method: str | None, status: int | None
-) -> tuple[str, str] | None:
-    """Return the operation and what is wrong with a call to it, None where nothing surely is."""
-    candidates = [
-        (sure, operation)
-        for api in apis
-        for operation in api.operations
-        if (sure := _matches(operation, path)) is not None
-    ]
-    if not candidates:
-        if any(_alike(name, path) is not None for api in apis for name in api.unread):
-            return None
-        other = _other_version(apis, path)
-        if other is not None:
-            return path, f"another version than the document's, {other}"
-        return f"{method or '?'} {path}", "no published path"
-    best = [operation for sure, operation in candidates if sure] or [
-        operation for _, operation in candidates
-    ]
-    if method is None:
-        return None
-    same = [operation for operation in best if operation.method == method]
-    # A HEAD is answered as the GET it stands for (RFC 9110, 9.3.2), and asks for no contract.
-    if not same and method == "HEAD":
-        return None
-    if not same:
-        # Where the path is one of several that are published, another may have the method.
-        if any(operation.method == method for _, operation in candidates):
-            return None
-        if not any(sure for sure, _ in candidates):
-            return f"{method} {path}", "no published operation, whichever path it stands for"
-        methods = ", ".join(sorted({operation.method for operation in best}))
-        return f"{method} {best[0].path}", f"no published method, only {methods}"
-    if status is None or any(operation.answers(status) for operation in same):
-        return None
-    codes = ", ".join(sorted(set().union(*(each.statuses for each in same)))).lower()
-    return f"{method} {same[0].path}", f"no published status {status}, only {codes}"
-
-
-def _matches(operation: Operation, path: str) -> bool | None:
-    """Return True where a path surely is an operation's, False where it may be, None where not.
-
-    Gateways take the server's path away: a call may come with it or without.
-    """
-    answers = [_alike(base + operation.path, path) for base in (*operation.bases, "")]
-    known = [answer for answer in answers if answer is not None]
-    return any(known) if known else None
-
-
-def _alike(published: str, path: str) -> bool | None:
-    """Compare two paths segment by segment; a parameter is any one segment.
-
-    A segment that only the traces made a parameter of may be the published word: not sure.
-    """
-    ours, theirs = published.strip("/").split("/"), path.strip("/").split("/")
-    if len(ours) != len(theirs):
-        return None
-    is_sure = True
-    for mine, other in zip(ours, theirs, strict=True):
-        if mine == other or "{" in mine:
-            if "{" in mine and other != mine and not _fits(mine, other):
-                return None
-            continue
-        if "{" in other or other == "*":
-            is_sure = False
-            continue
-        return None
-    return is_sure
-
-
-def _fits(published: str, segment: str) -> bool:
-    """Return whether a segment may be one with parameters in it, such as `{id}.json`."""
-    if "{" in segment:
-        return True
-    parts = re.split(r"\{[^}]*\}", published)
-    return re.fullmatch(".+".join(map(re.escape, parts)), segment, re.DOTALL) is not None
-
-
-def _other_version(apis: Sequence[Api], path: str) -> str | None:
-    """Return the published version of a path that another version was called of."""
-    for api in apis:
-        for operation in api.operations:
-            for base in (*operation.bases, ""):
-                ours = (base + operation.path).strip("/").split("/")
-                theirs = path.strip("/").split("/")
-                if len(ours) != len(theirs):
-                    continue
-                for place, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
-                    if mine == other or not (
-                        _VERSION.fullmatch(mine) and _VERSION.fullmatch(other)
-                    ):
-                        continue
-                    moved = "/".join([*theirs[:place], mine, *theirs[place + 1 :]])
-                    if _alike(base + operation.path, moved) is not None:
-                        return f"{mine} ({api.version})" if api.version else mine
-    return None
-
-
-def _of_terms(
-    service: str,
-    apis: Sequence[Api],
-    calls: pd.DataFrame,
-    rules: Mapping[str, Rule],
-    contracts: Contracts,
-) -> Iterator[Deviation]:
-    """Yield the published operations that have no budget or no time-out."""
-    for api in apis:
-        for operation in api.operations:
-            is_own = calls["callee"].map(lambda name, o=operation: bool(_matches(o, path_of(name))))
-            mine = calls[is_own.astype(bool)] if len(calls) else calls
-            if len(mine):
-                terms = {rules.get(boundary) for boundary in mine["boundary_id"]}
-            else:
-                terms = set(_written(service, operation, contracts)) or {None}
-            lacks = [
-                name
-                for name in ("budget", "timeout")
-                if any(rule is None or getattr(rule, f"{name}_ms") is None for rule in terms)
-            ]
-            if lacks:
-                n = int(mine["calls"].sum())
-                yield Deviation(
-                    is_call=False,
-                    line=api.document.line,
-                    subject=f"{service} {operation.method} {operation.path}",
-                    message=f"no {' and no '.join(lacks)}: {words.counted(n, 'call')}.",
-                    calls=n,
-                )
-
-
-def _written(service: str, operation: Operation, contracts: Contracts) -> Iterator[Rule]:
-    """Yield the rules that speak of an operation nobody called."""
-    for base in dict.fromkeys((*operation.bases, "")):
-        path = base + operation.path
-        for rule in contracts.boundaries:
-            anyone = replace(rule, caller="*")
-            if anyone.covers("?", f"http:{service}{path}", service):
-                yield rule

@@ -622,6 +622,20 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "http_status", ("http.response.status_code", "http.status_code"), Meaning.INTEGER, _SPAN
     ),
+    # Older instrumentations write a header's dashes as underscores.
+    Column(
+        "api_version",
+        (
+            "api.version",
+            "http.request.header.api-version",
+            "http.request.header.api_version",
+            "http.request.header.x-api-version",
+            "http.request.header.x_api_version",
+            "http.request.header.accept-version",
+            "http.request.header.accept_version",
+        ),
+        place=_SPAN,
+    ),
     Column("graphql_operation", ("graphql.operation.type",), Meaning.LOWER, _SPAN),
     Column(
         "server_address",

@@ -146,6 +146,7 @@ PROMOTED = pa.schema(
         ("http_route", pa.string()),
         ("url_path", pa.string()),  # no query, no fragment
         ("http_status", pa.int64()),
+        ("api_version", pa.string()),  # that a caller asks for, by a header or an attribute
         ("graphql_operation", pa.string()),
         ("server_address", pa.string()),  # port split off
         ("server_port", pa.int64()),

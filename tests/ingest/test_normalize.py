@@ -94,6 +94,8 @@ CELLS = [
     ({"server.address": "127.0.0.1:80"}, "server_port", 80),
     ({"server.address": "::1"}, "server_address", "::1"),
     ({"http.status_code": "503"}, "http_status", 503),
+    ({"http.request.header.x-api-version": ["2"]}, "api_version", '["2"]'),
+    ({"http.request.header.accept_version": "2.1"}, "api_version", "2.1"),
     ({"rpc.system": "grpc", "rpc.method": "/pkg.Svc/Get"}, "rpc_service", "pkg.Svc"),
     ({"rpc.system": "grpc", "rpc.method": "/pkg.Svc/Get"}, "rpc_method", "Get"),
     ({"rpc.system": "mcp", "rpc.method": "tools/call"}, "mcp_method", "tools/call"),

@@ -1,12 +1,13 @@
 import json
 
 import duckdb
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import contract_check, openapi
+from analysis import contract_check, openapi, openapi_check
 from analysis.contract_file import parse
 from analysis.contracts import ContractError, Document
 from analysis.engine import Model
@@ -61,7 +62,8 @@ def model(tmp_path_factory):
     with duckdb.connect(str(path)) as connection:
         connection.execute(
             "CREATE TABLE calls (boundary_id TEXT, caller TEXT, callee TEXT, callee_service TEXT,"
-            " http_method TEXT, http_status INTEGER, cohort TEXT DEFAULT 'pilot',"
+            " http_method TEXT, http_status INTEGER, api_version TEXT, callee_version TEXT,"
+            " cohort TEXT DEFAULT 'pilot',"
             " trace_id TEXT DEFAULT 'trace', call_id INTEGER DEFAULT 1,"
             " started_at TIMESTAMP DEFAULT '2026-03-02')"
         )
@@ -87,9 +89,142 @@ def contract(folder, text=PUBLISHED, name="credit-score.openapi.yaml", rules="")
 def told(model, contracts, *, is_call):
     return [
         (each.subject, each.message)
-        for each in openapi.deviations(model, contracts, Scope())
+        for each in openapi_check.deviations(model, contracts, Scope())
         if each.is_call == is_call
     ]
+
+
+VERSIONED = """\
+openapi: 3.1.0
+info: {title: Orders, version: 2.3.0}
+servers:
+  - url: "https://api.example.com/{stage}/{version}"
+    variables: {stage: {default: live}, version: {enum: [v2, v3], default: v3}}
+paths:
+  /orders:
+    get: {responses: {200: {}}}
+  /dated:
+    parameters: [{$ref: "#/components/parameters/dated"}]
+    get: {responses: {200: {}}}
+components:
+  parameters:
+    dated:
+      {name: X-API-Version, in: header, schema: {type: string, enum: ["2025-06-01", "2026-01-31"]}}
+"""
+ASKED = """
+    /live/v2/orders    -            -        1
+    /live/v1/orders    -            -        2
+    /live/v1/orders    2            -        4
+    /orders            2            -        8
+    /orders            ["v2.3"]     -       16
+    /orders            3            -       32
+    /orders            2.1          -       64
+    /orders            2026-01-31   -      128
+    /orders            newest       2.9.1  256
+    /orders            -            4.0.0  512
+    /dated             2026-01-31   -     1024
+    /dated             ["2024-01-01"] -   2048
+    /dated             2.3.0        -     4096
+"""
+
+
+@pytest.fixture(scope="module")
+def asked():
+    """What `http_calls` tells of calls that ask for a version."""
+    rows = []
+    for line in ASKED.strip().splitlines():
+        path, version, release, n = line.split()
+        rows.append(
+            {
+                "boundary_id": path,
+                "caller": "tool:orders",
+                "callee": f"http:orders{path}",
+                "http_method": "GET",
+                "http_status": 200,
+                "api_version": None if version == "-" else version,
+                "callee_version": None if release == "-" else release,
+                "calls": int(n),
+                "example_trace_id": "trace",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def api_of(folder, text):
+    contracts = contract(folder, text)
+    return openapi.load(contracts.openapi[0], contracts.path)
+
+
+def test_callers_on_another_version_are_told_by_path_header_and_document(asked, tmp_path):
+    """The path counts first, then a listed parameter, then the document's own version."""
+    found = openapi_check._of_calls("orders", [api_of(tmp_path, VERSIONED)], asked)
+
+    assert [(each.subject, each.message.split(":")[0], each.calls) for each in found] == [
+        (
+            "orders /live/v1/orders",
+            "another version than the document's, v2 (2.3.0)",
+            2 + 4,
+        ),
+        (
+            "orders GET /dated",
+            "asks for version 2.3.0, another than the document's, 2025-06-01, 2026-01-31",
+            4096,
+        ),
+        (
+            "orders GET /dated",
+            "asks for version 2024-01-01, another than the document's, 2025-06-01, 2026-01-31",
+            2048,
+        ),
+        ("orders GET /orders", "asks for version 2.1, another than the document's, 2.3.0", 64),
+        ("orders GET /orders", "asks for version 3, another than the document's, 2.3.0", 32),
+    ]
+
+
+def test_a_call_is_of_the_version_of_one_of_several_documents(asked, tmp_path):
+    later = VERSIONED.replace("2.3.0", "3.1.0").replace("2025-06-01", "2024-01-01")
+    apis = [api_of(tmp_path, VERSIONED), api_of(tmp_path, later)]
+    found = openapi_check._of_calls("orders", apis, asked)
+
+    assert {each.calls for each in found} == {2 + 4, 64, 4096}
+
+
+def test_a_release_of_another_major_number_asks_whether_the_document_still_holds(asked, tmp_path):
+    (found,) = openapi_check._of_releases("orders", [api_of(tmp_path, VERSIONED)], asked)
+
+    assert (found.is_call, found.message) == (
+        False,
+        "release 4.0.0 answers, the document is of 2.3.0; does it still hold? 512 calls.",
+    )
+
+
+def test_servers_with_too_many_variables_are_any_address(tmp_path):
+    listed = "[" + ", ".join(f"v{n}" for n in range(99)) + "]"
+    (operation,) = api_of(
+        tmp_path,
+        "openapi: 3.0.0\n"
+        f"servers: [{{url: '/{{v}}', variables: {{v: {{enum: {listed}}}}}}}]\n"
+        "paths: {/a: {get: {}}}",
+    ).operations
+
+    assert operation.bases == ("/{v}",)
+
+
+@given(st.lists(st.integers(0, 99), min_size=1, max_size=4), st.integers(0, 4))
+def test_a_version_is_that_of_which_it_tells_the_first_numbers(numbers, length):
+    whole = ".".join(map(str, numbers))
+    start = ".".join(map(str, numbers[:length]))
+    other = ".".join(map(str, [numbers[0] + 1, *numbers[1:]]))
+
+    assert openapi_check._is_same(f"v{whole}", whole) is True
+    assert not start or openapi_check._is_same(start, whole) is True
+    assert openapi_check._is_same(other, whole) is False
+    assert openapi_check._is_same("2026-01-31", whole) is None
+    assert openapi_check._is_same("newest", whole) is None
+
+
+@given(st.text() | st.text('[]"{}v2.,', max_size=9))
+def test_whatever_a_header_holds_is_a_text_or_nothing(value):
+    assert openapi_check.asked_for(value) in (None, value.strip()) or "[" in value
 
 
 EXPECTED = [
@@ -229,5 +364,5 @@ SEGMENTS = st.lists(st.sampled_from(["a", "b", "v1", "{id}", "{x}.json", "7"]), 
 def test_a_published_path_is_surely_itself_and_never_one_of_another_length(segments):
     path = "/" + "/".join(segments)
 
-    assert openapi._alike(path, path) is True
-    assert openapi._alike(path + "/more", path.rstrip("/") + "/even/more") is None
+    assert openapi_check._alike(path, path) is True
+    assert openapi_check._alike(path + "/more", path.rstrip("/") + "/even/more") is None

@@ -61,6 +61,7 @@ said AS (
         CASE WHEN members.type = 'mcp_server' THEN members.service END      AS serving_service,
         CASE WHEN members.type IN ('mcp_client', 'http_client') THEN spans.server_address END       AS server_host,
         CASE WHEN members.part = 'server' THEN members.service END                                  AS callee_service,
+        CASE WHEN members.part = 'server' THEN spans.service_version END                            AS callee_version,
         CASE
             WHEN members.type = 'http_server' THEN coalesce(spans.http_route, path_template(spans.url_path))
         END                                                                 AS server_route,
@@ -70,6 +71,7 @@ said AS (
         END                                                                 AS server_method,
         CASE WHEN members.type IN ('http_client', 'http_server') THEN upper(spans.http_method) END  AS http_method,
         CASE WHEN members.type IN ('http_client', 'http_server') THEN spans.http_status END         AS http_status,
+        CASE WHEN members.type IN ('http_client', 'http_server') THEN spans.api_version END         AS api_version,
         CASE WHEN NOT members.type LIKE 'queue%' THEN spans.retry_count END AS retry_count,
         members.fault_id,
         spans.pilot_variant,
@@ -112,10 +114,12 @@ SELECT
     min(serving_service)                 AS serving_service,
     min(server_host)                     AS server_host,
     arg_max(callee_service, place)       AS callee_service,
+    arg_max(callee_version, place)       AS callee_version,
     min(server_route)                    AS server_route,
     arg_min(server_method, place)        AS server_method,
     arg_min(http_method, place)          AS http_method,
     arg_min(http_status, place)          AS http_status,
+    arg_min(api_version, place)          AS api_version,
     max(retry_count)                     AS retry_count,
     min(fault_id)                        AS fault_id,
     min(pilot_variant)                   AS pilot_variant,

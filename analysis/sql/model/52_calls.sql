@@ -347,6 +347,8 @@ SELECT
     has_idempotency_key,
     http_method,
     http_status,
+    api_version,
+    coalesce(callee_version, CASE WHEN is_server(type) THEN service_version END)                    AS callee_version,
     root_id,
     -- whether the caller is told by another trace, which across/06_callers.sql finds
     false                                                           AS is_joined
