@@ -7,14 +7,14 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 import duckdb
 import pandas as pd
 
-from analysis import build, catalog
+from analysis import build, catalog, globs
 from analysis.scope import CONDITIONS, Scope
 from ingest.errors import OrchriskError
 from ingest.lake import Lake
@@ -24,6 +24,19 @@ TIMEOUT_S = 120.0
 # does not fit is spilled.
 MEMORY_MB = 3072
 MEMORY_RATIO = 0.6
+
+
+# What somebody declared counts like a tag of the span's own, not like a hint from a name.
+_IS_SENSITIVE = "regexp_full_match(resource, getvariable('sensitive'), 's')"
+_TOLD = f"""
+    * REPLACE (
+        CASE
+            WHEN {_IS_SENSITIVE} THEN list_distinct(list_append(sensitivity, 'contract'))
+            ELSE sensitivity
+        END AS sensitivity,
+        is_sensitivity_inferred AND NOT {_IS_SENSITIVE} AS is_sensitivity_inferred
+    )
+"""
 
 
 class TooSlow(OrchriskError, TimeoutError):  # noqa: N818 - it says what happened
@@ -42,6 +55,7 @@ class Model:
     path: Path
     _connection: duckdb.DuckDBPyConnection = field(repr=False, compare=False)
     lake: Path | None = None  # None: a model of no lake
+    sensitive: tuple[str, ...] = ()  # globs of resources that count as sensitive, too
 
     def ask(
         self, metric: str, scope: Scope | None = None, *, timeout_s: float = TIMEOUT_S
@@ -56,6 +70,10 @@ class Model:
         with self.relations(scope) as cursor, limit(cursor, metric, timeout_s):
             frame: pd.DataFrame = cursor.sql(self.sql(metric)).to_arrow_table().to_pandas()
         return frame
+
+    def counting(self, sensitive: tuple[str, ...]) -> Self:
+        """Return the model, in which resources under these globs count as sensitive, too."""
+        return replace(self, sensitive=sensitive)
 
     def sql(self, metric: str) -> str:
         """Return the text that `ask` runs, as it stands in its file."""
@@ -91,12 +109,17 @@ class Model:
             asked = (scope or Scope()).values()
             for name, value in asked.items():
                 cursor.execute(f"SET VARIABLE scope_{name} = ?", [value])
+            if self.sensitive:
+                pattern = "|".join(map(globs.expression, self.sensitive))
+                cursor.execute("SET VARIABLE sensitive = ?", [pattern])
             for relation in CONDITIONS:
                 conditions = [CONDITIONS[relation][n] for n in asked if n in CONDITIONS[relation]]
-                if conditions:
+                told = _TOLD if relation == "accesses" and self.sensitive else "*"
+                if conditions or told != "*":
+                    where = " AND ".join(dict.fromkeys(conditions)) or "true"
                     cursor.execute(
-                        f"CREATE TEMP VIEW {relation} AS FROM model.main.{relation} "
-                        f"WHERE {' AND '.join(dict.fromkeys(conditions))}"
+                        f"CREATE TEMP VIEW {relation} AS SELECT {told} FROM model.main.{relation} "
+                        f"WHERE {where}"
                     )
             yield cursor
 

@@ -12,7 +12,7 @@ from typing import Any
 from analysis import words
 from analysis.access import LATTICE
 from analysis.contracts import ACCESSES, ContractError, Contracts, Rule
-from analysis.globs import ranges, set_end
+from analysis.globs import of_token, set_end
 
 # A request that reached nobody may be sent again whatever it does; any other only if it may.
 _SAFE_RETRIES = "connect-failure,refused-stream"
@@ -128,33 +128,9 @@ def _regex(path: str) -> Iterator[str]:
     place = 0
     while place < len(path):
         found = _PLACEHOLDER.match(path, place)
-        end = set_end(path, place)
-        if found:
-            yield "[^/]+"
-            place = found.end()
-        elif end is not None:
-            yield _set(path[place + 1 : end])
-            place = end + 1
-        else:
-            yield {"*": ".*", "?": "."}.get(path[place], re.escape(path[place]))
-            place += 1
-
-
-def _set(inside: str) -> str:
-    """Return a set of a glob as one of RE2."""
-    is_negated = inside.startswith("!")
-    parts = [
-        _escaped(first) if first == last else f"{_escaped(first)}-{_escaped(last)}"
-        for first, last in ranges(inside.removeprefix("!"))
-    ]
-    if not parts:
-        return "." if is_negated else r"[^\s\S]"
-    return f"[{'^' * is_negated}{''.join(parts)}]"
-
-
-def _escaped(char: str) -> str:
-    """Return a character as it stands in a set of RE2."""
-    return f"\\{char}" if char in "\\^[]-" else char
+        end = set_end(path, place) or place
+        yield "[^/]+" if found else of_token(path[place : end + 1])
+        place = found.end() if found else end + 1
 
 
 def _route(rule: Rule, service: str) -> dict[str, Any]:

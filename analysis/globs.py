@@ -1,5 +1,6 @@
 """The patterns of a contract: what a set of characters holds, and whether two patterns meet."""
 
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
@@ -33,12 +34,36 @@ def ranges(inside: str) -> Iterator[tuple[str, str]]:
         place += 3 if is_range else 1
 
 
+def expression(pattern: str) -> str:
+    """Return a pattern as an expression of RE2 that matches the same whole texts."""
+    return "".join(map(of_token, tokens(pattern)))
+
+
+def of_token(token: str) -> str:
+    """Return one character of a pattern, or a set of characters, as RE2 writes it."""
+    if len(token) == 1:
+        return {_MANY: ".*", _ANY: "."}.get(token, re.escape(token))
+    inside = token[1:-1]
+    is_negated = inside.startswith("!")
+    parts = [
+        _escaped(first) if first == last else f"{_escaped(first)}-{_escaped(last)}"
+        for first, last in ranges(inside.removeprefix("!"))
+    ]
+    if not parts:
+        return "." if is_negated else r"[^\s\S]"
+    return f"[{'^' * is_negated}{''.join(parts)}]"
+
+
+def _escaped(char: str) -> str:
+    return f"\\{char}" if char in "\\^[]-" else char
+
+
 def meet(one: str, other: str) -> bool:
     """Return whether some name matches both globs.
 
     Two sets of characters such as [ab] are taken to meet, and so are patterns too long to be tried.
     """
-    left, right = _tokens(one), _tokens(other)
+    left, right = tokens(one), tokens(other)
     if len(left) * len(right) > MOST_PLACES:
         return True
     # Pairs of places that both patterns can have reached after the same characters.
@@ -64,17 +89,18 @@ def meet(one: str, other: str) -> bool:
     return False
 
 
-def _tokens(pattern: str) -> list[str]:
-    tokens: list[str] = []
+def tokens(pattern: str) -> list[str]:
+    """Return the characters of a pattern one by one, a set of characters as one."""
+    told: list[str] = []
     place = 0
     while place < len(pattern):
         end = set_end(pattern, place)
         token = pattern[place : end + 1] if end is not None else pattern[place]
         # Two stars are one, or long rows of them would take for ever.
-        if not (token == _MANY and tokens and tokens[-1] == _MANY):
-            tokens.append(token)
+        if not (token == _MANY and told and told[-1] == _MANY):
+            told.append(token)
         place += len(token)
-    return tokens
+    return told
 
 
 def _alike(one: str, other: str) -> bool:

@@ -149,7 +149,10 @@ def _signed(value: float) -> str:
 
 
 def opened(lake: Path, contracts_file: Path | None) -> tuple[Model, Contracts | None]:
-    """Return the model of a lake that holds traces, and the contract where one is named."""
+    """Return the model of a lake that holds traces, and the contract where one is named.
+
+    What the contract calls sensitive counts as sensitive in every question asked of the model.
+    """
     promised = None if contracts_file is None else contract_file.load(contracts_file)
     model = engine.connect(lake)
     if model.is_empty:
@@ -157,7 +160,7 @@ def opened(lake: Path, contracts_file: Path | None) -> tuple[Model, Contracts | 
             f"{lake}: there are no traces in this lake.\n"
             f"Hint: read some in with `orchrisk ingest DUMP --lake {lake} --cohort baseline`."
         )
-    return model, promised
+    return model if promised is None else model.counting(promised.sensitive), promised
 
 
 def heading(title: str, body: str) -> str:

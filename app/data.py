@@ -172,10 +172,10 @@ _ANSWERS: dict[str, _Answer] = {
 
 @st.cache_data(max_entries=200, show_spinner="Measuring …")
 def _answer(name: str, now: Source, scope: Scope, sides: _Sides = (None, None)) -> Any:
-    model = _model(now)
+    promised = _contracts(now.contracts, now.digest) if now.contracts else None
+    model = _model(now).counting(promised.sensitive if promised else ())
     if name.startswith("metric:"):
         return model.ask(name.removeprefix("metric:"), scope)
-    promised = _contracts(now.contracts, now.digest) if now.contracts else None
     if name == "comparison":
         before, after = sides
         return pilot.compare(model, promised, scope, baseline=before, pilot=after)

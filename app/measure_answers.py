@@ -10,23 +10,29 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import causes, contracts, engine, measures, replay, summary, words
+from analysis import causes, contracts, measures, replay, summary, words
 from analysis.engine import Model
 from analysis.scope import Scope
-from app.answers import COULD_NOT_TELL, TOP, YES, Answer
+from app.answers import COULD_NOT_TELL, TOP, YES, Answer, opened
 from app.terminal import table
 from ingest.errors import LakeError
 
 
-def metric(lake: Path, name: str | None, scope: Scope) -> Answer:
-    """Return the answer to one question by its name, or the names of all of them."""
+def metric(
+    lake: Path, name: str | None, scope: Scope, *, contracts_file: Path | None = None
+) -> Answer:
+    """Return the answer to one question by its name, or the names of all of them.
+
+    What a contract calls sensitive counts as sensitive.
+    """
     known = measures.names()
     if name is None:
         questions = {each: measures.question(each) for each in known}
         return Answer(questions, table(("metric", "question"), list(questions.items())))
     if name not in known:
         raise LakeError(f"No metric is called {name!r}.\nHint: `orchrisk metric` lists them.")
-    frame = measures.ask(_opened(lake), name, scope)
+    model, _ = opened(lake, contracts_file)
+    frame = measures.ask(model, name, scope)
     return Answer(summary.plain(frame), f"{measures.question(name)}\n{_frame(frame)}")
 
 
@@ -42,7 +48,7 @@ def began(
 
     Exit code 2 where a side has no request.
     """
-    model = _opened(lake)
+    model = opened(lake, None)[0]
     if at is not None:
         sides = replace(scope, until=at), replace(scope, since=at)
     else:
@@ -77,7 +83,7 @@ def what_if(lake: Path, boundary: str, change: Mapping[str, Any], scope: Scope) 
         change: What happens to each of its calls, as `replay.Change` has it.
         scope: Which requests.
     """
-    model = _opened(lake)
+    model = opened(lake, None)[0]
     ident, name = _one(model, boundary, scope)
     told = replay.what_if(model, scope, ident, replay.Change(**change))
     data = summary.plain(told) | {"boundary_id": ident, "boundary": name}
@@ -119,16 +125,6 @@ def _one(model: Model, boundary: str, scope: Scope) -> tuple[str, str]:
         if near
         else f"No boundary is called {boundary!r}: this scope has none."
     )
-
-
-def _opened(lake: Path) -> Model:
-    model = engine.connect(lake)
-    if model.is_empty:
-        raise LakeError(
-            f"{lake}: there are no traces in this lake.\n"
-            f"Hint: read some in with `orchrisk ingest DUMP --lake {lake} --cohort baseline`."
-        )
-    return model
 
 
 def _frame(frame: pd.DataFrame) -> str:

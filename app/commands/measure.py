@@ -37,16 +37,23 @@ def profile(*, lake: Path, contracts: Path | None, scope: Any, as_json: bool) ->
 @click.command(context_settings=CONTEXT)
 @click.argument("name", required=False)
 @lake_option
+@contracts_option
 @scope_options
 @json_option
-def metric(*, name: str | None, lake: Path, scope: Any, as_json: bool) -> None:
+def metric(
+    *, name: str | None, lake: Path, contracts: Path | None, scope: Any, as_json: bool
+) -> None:
     """Print the answer to one question by its NAME, or the names of all questions.
+
+    What a contract calls sensitive counts as sensitive; nothing else of it is asked.
 
     \b
     Example:
       orchrisk metric patterns --lake lake --cohort pilot
+      orchrisk metric sensitive_egress --lake lake --contracts contracts.yaml
     """
-    show(loaded("app.measure_answers").metric(lake, name, scope), as_json=as_json)
+    answer = loaded("app.measure_answers").metric(lake, name, scope, contracts_file=contracts)
+    show(answer, as_json=as_json)
 
 
 @click.command(context_settings=CONTEXT)

@@ -9,7 +9,7 @@ from test_contract_file import WHOLE
 
 from analysis import gates
 from analysis.contract_file import parse
-from analysis.globs import meet
+from analysis.globs import expression, meet
 from analysis.promises import differences
 
 
@@ -158,6 +158,13 @@ def test_the_order_of_rules_that_never_meet_makes_no_difference(names, shuffler:
     shuffler.shuffle(rules)
 
     assert told(before, "boundaries:\n" + "\n".join(rules)) == []
+
+
+@given(st.text("ab?*[]!^-\\n.", max_size=8), st.text("ab^-\n.", max_size=6))
+def test_a_glob_and_its_expression_match_the_same_texts(pattern, text):
+    is_met = re.fullmatch(expression(pattern), text, re.DOTALL) is not None
+
+    assert is_met == fnmatchcase(text, pattern)
 
 
 @given(st.text("ab?*", max_size=5), st.text("ab?*", max_size=5), st.text("ab", max_size=6))
