@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from analysis.contract_lines import Place, compose, nearest
+from analysis.contract_lines import Place, compose, nearest, shown
 from analysis.contracts import (
     ACCESSES,
     GATES,
@@ -109,13 +109,13 @@ def _aliases(place: Place) -> Iterator[Alias]:
     lines: dict[str, int] = {}
     for key, value in place.pairs("a mapping of hosts to services: `10.0.0.7: credit-score`."):
         host = key.text()
-        named = Place(place.path, key.node, host)
+        named = Place(place.path, key.node, shown(host))
         if not _HOST.fullmatch(key.node.value):
             named.refuse("is no host; write it without scheme and path.")
         if host in lines:
             named.refuse(f"written twice, first on line {lines[host]}.")
         lines[host] = named.line
-        yield Alias(host, Place(place.path, value.node, host).text(), named.line)
+        yield Alias(host, Place(place.path, value.node, shown(host)).text(), named.line)
 
 
 def _rule(place: Place, sla: Sla) -> Rule:
@@ -125,7 +125,7 @@ def _rule(place: Place, sla: Sla) -> Rule:
     match = values["match"].text()
     sides = _ARROW.fullmatch(match)
     if not sides:
-        values["match"].refuse(f'`{match}` is not "caller -> callee"; a side may hold `*`.')
+        values["match"].refuse(f'`{shown(match)}` is not "caller -> callee"; a side may hold `*`.')
     timeout_ms = values["timeout"].duration_ms() if "timeout" in values else None
     budget_ms = values["budget"].duration_ms() if "budget" in values else None
     return Rule(
@@ -170,11 +170,11 @@ def _access(place: Place) -> tuple[tuple[Grant, ...], tuple[str, ...]]:
 def _grants(agent: str, place: Place) -> Iterator[Grant]:
     resource, colon, words = place.text().rpartition(": ")
     if not colon or not resource.strip():
-        place.refuse(f'`{place.text()}` is not "resource: access, access".')
+        place.refuse(f'`{shown(place.text())}` is not "resource: access, access".')
     for word in words.split(","):
         access = word.strip()
         if access not in ACCESSES:
-            place.refuse(f"access `{access}` is not known. {nearest(access, ACCESSES)}")
+            place.refuse(f"access `{shown(access)}` is not known. {nearest(access, ACCESSES)}")
         yield Grant(agent, resource.strip(), access, place.line)
 
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import yaml
 
+from analysis.contract_lines import LOADER, shown
 from analysis.contracts import ContractError, Document
 
 MAX_BYTES = 2 * 1024 * 1024
+_TEXTS = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 MAX_DEPTH = 60
 METHODS = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE")
 # So many addresses at most are made of the variables of one server.
@@ -105,16 +107,18 @@ def _content(raw: bytes, where: str) -> dict[str, Any]:
             content = json.loads(text)
         else:
             depth = 0
-            for event in yaml.parse(text, yaml.SafeLoader):
+            for event in yaml.parse(text, LOADER):
                 # A few aliases of aliases grow into billions of values.
                 if isinstance(event, yaml.AliasEvent):
-                    raise ContractError(f"{where}: `*{event.anchor}`: aliases are not read.")
+                    raise ContractError(
+                        f"{where}: `*{shown(event.anchor or '')}`: aliases are not read."
+                    )
                 depth += isinstance(event, yaml.CollectionStartEvent)
                 depth -= isinstance(event, yaml.CollectionEndEvent)
                 if depth > MAX_DEPTH:
                     raise ContractError(f"{where}: nested deeper than {MAX_DEPTH} levels.")
             # A date is a text here: `version: 2026-01-31` must not become a day.
-            content = yaml.load(text, yaml.BaseLoader)  # noqa: S506 - texts, lists, mappings only
+            content = yaml.load(text, _TEXTS)  # noqa: S506 - texts, lists, mappings only
     except (UnicodeDecodeError, ValueError, yaml.YAMLError, RecursionError) as error:
         said = " ".join(str(error).split())[:160]
         raise ContractError(f"{where}: neither JSON nor YAML: {said}") from error
