@@ -56,6 +56,9 @@ class Model:
     _connection: duckdb.DuckDBPyConnection = field(repr=False, compare=False)
     lake: Path | None = None  # None: a model of no lake
     sensitive: tuple[str, ...] = ()  # globs of resources that count as sensitive, too
+    _kept: dict[tuple[str, Scope, tuple[str, ...]], pd.DataFrame] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     def ask(
         self, metric: str, scope: Scope | None = None, *, timeout_s: float = TIMEOUT_S
@@ -67,13 +70,25 @@ class Model:
             TooSlow: it took longer than `timeout_s`.
             TooLarge: it needed more memory, or disk beside it, than it is given.
         """
+        key = metric, scope or Scope(), self.sensitive
+        if self._kept is not None and key in self._kept:
+            return self._kept[key].copy(deep=False)
         with self.relations(scope) as cursor, limit(cursor, metric, timeout_s):
             frame: pd.DataFrame = cursor.sql(self.sql(metric)).to_arrow_table().to_pandas()
+        if self._kept is not None:
+            self._kept[key] = frame.copy(deep=False)
         return frame
 
     def counting(self, sensitive: tuple[str, ...]) -> Self:
         """Return the model, in which resources under these globs count as sensitive, too."""
         return replace(self, sensitive=sensitive)
+
+    def once(self) -> Self:
+        """Return the same model, which asks each question once and keeps what was answered.
+
+        For one command or page: parts of one verdict rest on the same few questions.
+        """
+        return replace(self, _kept={})
 
     def sql(self, metric: str) -> str:
         """Return the text that `ask` runs, as it stands in its file."""

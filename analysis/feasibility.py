@@ -48,7 +48,9 @@ NOTHING = Feasibility(
 )
 
 
-def of_budgets(model: Model, contracts: Contracts | None, scope: Scope) -> Feasibility:
+def of_budgets(
+    model: Model, contracts: Contracts | None, scope: Scope, *, held: pd.DataFrame | None = None
+) -> Feasibility:
     """Return whether the budgets of the judged cohort fit into its SLA, and their headroom.
 
     by_boundary has one row a boundary with a budget or a place on the downstream path, least
@@ -56,6 +58,12 @@ def of_budgets(model: Model, contracts: Contracts | None, scope: Scope) -> Feasi
     quantile; headroom_ratio is over the budget; on_path_ms is what a request waited for the
     boundary at the SLA's quantile, among those that did. The question is about whole requests: a
     boundary or an agent in the scope is ignored.
+
+    Args:
+        model: The lake's model.
+        contracts: The budgets and the SLA.
+        scope: What is judged.
+        held: All boundaries against their budgets (`compliance.by_boundary`), where known already.
     """
     if contracts is None or contracts.sla.limit_ms is None:
         return NOTHING
@@ -67,7 +75,7 @@ def of_budgets(model: Model, contracts: Contracts | None, scope: Scope) -> Feasi
         return replace(NOTHING, reason="There is no request in this scope.")
     rules = compliance.rules_of(model, contracts, scope)
     budgets = {key: rule.budget_ms for key, rule in rules.items() if rule.budget_ms is not None}
-    frame = compliance.by_boundary(model, contracts, scope)
+    frame = compliance.by_boundary(model, contracts, scope) if held is None else held
     quantile, sla_ms = contracts.sla.quantile, contracts.sla.limit_ms
     promised_ms = promised(requests, model.ask("path_calls", scope), budgets)
     measured = stats.percentile(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from scipy import special
 
 from analysis import state, stats
 from analysis.contracts import Contracts, sides
@@ -198,7 +198,7 @@ def _tickets(days: list[TicketDay], baseline: str, pilot: str) -> Impact:
     ratio = rates[1] / rates[0] if rates[0] > 0 else math.nan
     lower = upper = math.nan
     if min(sizes) >= MIN_TICKET_DAYS and min(counts) > 0:
-        half = float(student.ppf(0.975, sum(sizes) - 2)) * math.sqrt(sum(spreads))
+        half = float(special.stdtrit(sum(sizes) - 2, 0.975)) * math.sqrt(sum(spreads))
         lower, upper = ratio * math.exp(-half), ratio * math.exp(half)
     return Impact(
         "tickets",

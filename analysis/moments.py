@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats as distributions
+import scipy  # scipy.stats loads at its first use: it takes longer than most questions
 
 from analysis import stats
 from analysis.engine import Model
@@ -100,9 +100,9 @@ def judge(window_at: pd.Series, calls: pd.Series, over: pd.Series) -> pd.DataFra
 def upper_tail(k: stats.Floats, n: stats.Floats, share: stats.Floats, rho: float) -> stats.Floats:
     """Return the chance of k or more of n, where units of one bucket correlate by rho."""
     if rho <= 0:
-        return np.asarray(distributions.binom.sf(k - 1, n, share), dtype=np.float64)
+        return np.asarray(scipy.stats.binom.sf(k - 1, n, share), dtype=np.float64)
     size = 1 / min(rho, 0.99) - 1
-    tail = distributions.betabinom.sf(k - 1, n, share * size, (1 - share) * size)
+    tail = scipy.stats.betabinom.sf(k - 1, n, share * size, (1 - share) * size)
     return np.asarray(tail, dtype=np.float64)
 
 
@@ -231,7 +231,7 @@ def by_days(
     sizes = [len(side) for side in sides]
     if min(sizes) < 2:
         return np.nan, np.nan, min(sizes)
-    told = distributions.ttest_ind(sides[1], sides[0], equal_var=False)
+    told = scipy.stats.ttest_ind(sides[1], sides[0], equal_var=False)
     bounds = told.confidence_interval(stats.LEVEL)
     return float(np.exp(bounds.low)), float(np.exp(bounds.high)), min(sizes)
 

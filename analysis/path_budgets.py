@@ -77,10 +77,12 @@ def most_ms(told: Paths, budgets_ms: stats.Floats, quantile: float) -> float:
     requests, are left out.
     """
     total = sums(told, budgets_ms)
-    order = np.argsort(total, kind="stable")
+    is_weighted = np.ptp(told.weights) > 0
+    order = np.argsort(total, kind="stable") if is_weighted else np.arange(len(total))
     mass = np.cumsum(told.weights[order])
-    at = np.searchsorted(mass, quantile * mass[-1] * (1 - 1e-12))
-    return float(total[order[min(at, len(order) - 1)]])
+    at = min(int(np.searchsorted(mass, quantile * mass[-1] * (1 - 1e-12))), len(order) - 1)
+    # Where all count alike the one at the rank needs no full order.
+    return float(total[order[at]] if is_weighted else np.partition(total, at)[at])
 
 
 def allot(

@@ -56,35 +56,39 @@ def split(requests: pd.DataFrame, path: pd.DataFrame, sla_ms: float) -> pd.DataF
         sla_ms: From when a request is late, failed or not.
     """
     is_late = (requests["duration_ms"] > sla_ms).to_numpy()
-    on_time = requests[~is_late & ~requests["is_failed"].astype(bool).to_numpy()]
-    late = requests[is_late].assign(bucket=stats.buckets(requests.loc[is_late, "unit_id"]))
-    path = path.assign(boundary_id=path["boundary_id"].astype(object).fillna(OWN))
-    columns_used = ["request_id", "operation", "weight"]
-    spent = path.merge(late[[*columns_used, "bucket"]], on="request_id", suffixes=("_path", ""))
-    spent["mass"] = spent["self_ms"] * spent["weight"]
-    usual = path.merge(on_time[columns_used], on="request_id", suffixes=("_path", ""))
-    usual["mass"] = usual["self_ms"] * usual["weight"]
-    each_usual = usual.groupby(["operation", "boundary_id"])["mass"].sum().reset_index()
-    mass_on_time = on_time.groupby("operation")["weight"].sum()
-    mass_late = late.groupby("operation")["weight"].sum()
-    total = float(late["weight"].sum())
-    factor = (mass_late / total).reindex(mass_on_time.index).fillna(0.0) / mass_on_time
-    each_usual["usual_ms"] = each_usual["mass"] * each_usual["operation"].map(factor)
-    expected = each_usual[each_usual["usual_ms"] > 0].groupby("boundary_id")["usual_ms"].sum()
-    whole = stats.bucket_sums(late["weight"], late["bucket"].to_numpy(np.intp))
+    is_usual = ~is_late & ~requests["is_failed"].astype(bool).to_numpy()
+    weight = requests["weight"].to_numpy(np.float64)
+    operation, _ = pd.factorize(requests["operation"])
+    place, names = pd.factorize(path["boundary_id"].astype(object).fillna(OWN), sort=True)
+    of = pd.Index(requests["request_id"]).get_indexer(path["request_id"])
+    place, of, self_ms = place[of >= 0], of[of >= 0], path["self_ms"].to_numpy(np.float64)[of >= 0]
+    late = requests[is_late]
+    bucket = np.zeros(len(requests), dtype=np.intp)
+    bucket[is_late] = stats.buckets(late["unit_id"])
+    mass = self_ms * weight[of]
+    spent = _summed(place, bucket[of], np.where(is_late[of], mass, 0.0), len(names), stats.BUCKETS)
+    whole = stats.bucket_sums(weight[is_late], bucket[is_late])
+    # On-time requests in the proportions of the late ones, operation by operation.
+    kinds = int(operation.max(initial=-1)) + 1
+    on_time = np.bincount(operation, np.where(is_usual, weight, 0.0), kinds)
+    lateness = np.bincount(operation, np.where(is_late, weight, 0.0), kinds) / max(
+        whole.sum(), 1e-9
+    )
+    factor = np.divide(lateness, on_time, out=np.zeros(kinds), where=on_time > 0)
+    usual = np.where(is_usual[of], mass, 0.0) * factor[operation[of]]
+    usual_ms = np.bincount(place, usual, len(names))
+    is_met = np.bincount(place, is_late[of], len(names)) > 0
+    units = late["unit_id"].nunique()
     rows = []
-    for boundary in sorted({*spent["boundary_id"], *expected.index}):
-        mine = spent[spent["boundary_id"] == boundary]
-        part = stats.bucket_sums(mine["mass"], mine["bucket"].to_numpy(np.intp))
-        waited = means.mean(part, whole, len(late), late["unit_id"].nunique())
-        usual_ms = float(expected.get(boundary, 0.0))
+    for at in np.flatnonzero(is_met | (usual_ms > 0)):
+        waited = means.mean(spent[at], whole, len(late), units)
         rows.append(
             {
-                "boundary_id": boundary,
+                "boundary_id": str(names[int(at)]),
                 "late": len(late),
                 **columns("spent_ms", waited),
-                "usual_ms": usual_ms,
-                "extra_ms": waited.value - usual_ms,
+                "usual_ms": usual_ms[at],
+                "extra_ms": waited.value - usual_ms[at],
             }
         )
     frame = pd.DataFrame(rows, columns=[name for name in _COLUMNS if name in _SPLIT])
@@ -92,6 +96,14 @@ def split(requests: pd.DataFrame, path: pd.DataFrame, sla_ms: float) -> pd.DataF
     return frame.sort_values(
         ["extra_ms", "boundary_id"], ascending=[False, True], ignore_index=True
     )
+
+
+def _summed(
+    row: stats.Ints, column: stats.Ints, values: stats.Floats, rows: int, columns: int
+) -> stats.Floats:
+    """Return the sums of values by row and column."""
+    sums = np.bincount(row * columns + column, weights=values, minlength=rows * columns)
+    return sums.reshape(rows, columns).astype(np.float64)
 
 
 _SPLIT = (

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
-from scipy.stats import theilslopes
+import scipy  # scipy.stats loads at its first use: it takes longer than most questions
 
 from analysis import samples, stats, tails
 from analysis.engine import Model
@@ -143,7 +143,9 @@ def _drift(calls: pd.DataFrame) -> dict[str, object]:
     daily = daily[daily > 0]
     slope = lower = upper = np.nan
     if len(daily) >= MIN_DRIFT_DAYS:
-        told = theilslopes(np.log(daily.to_numpy()), daily.index.to_numpy(), alpha=stats.LEVEL)
+        told = scipy.stats.theilslopes(
+            np.log(daily.to_numpy()), daily.index.to_numpy(), alpha=stats.LEVEL
+        )
         slope, lower, upper = (float(np.exp(told[place])) for place in (0, 2, 3))
     return {
         "drift_ratio": slope,

@@ -44,7 +44,7 @@ def compliance_of(lake: Path, contracts_file: Path | None, scope: Scope) -> Answ
     Exit code 0 when all promises are kept, 1 when one is broken, 2 when that cannot be told.
     """
     promised = None if contracts_file is None else contract_file.load(contracts_file)
-    model = opened(lake)
+    model = opened(lake).once()
     scope = one_side(model, promised, scope, lake)
     requests = compliance.by_request(model, promised, scope)
     waits = measures.ask(model, "suggested_timeouts", scope)
@@ -59,7 +59,8 @@ def compliance_of(lake: Path, contracts_file: Path | None, scope: Scope) -> Answ
     said = _SAID[label] if label is not Label.NO_BUDGET else _IDLE
     burned = burn.by_window(model, promised, scope)
     spent = spenders.of_late(model, promised, scope)
-    room = feasibility.of_budgets(model, promised, scope)
+    is_whole = scope.boundary is None and scope.agent is None
+    room = feasibility.of_budgets(model, promised, scope, held=budgets if is_whole else None)
     data = {
         "label": label,
         "requests": requests,

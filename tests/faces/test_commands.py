@@ -41,6 +41,18 @@ def test_help_does_not_wait_for_libraries_that_measure():
     assert told.stdout.strip() == "[]"
 
 
+def test_what_takes_longest_to_load_waits_until_a_question_needs_it():
+    code = (
+        "import sys; from app import compliance_answers, check_answers; "
+        "print('scipy.stats' in sys.modules)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert told.stdout.strip() == "False"
+
+
 def test_a_dump_is_read_once_and_the_second_time_says_so(sample, tmp_path):
     dump = next((sample.traces / "baseline").glob("mailer*"))
     first = run("ingest", dump, "--lake", tmp_path / "lake", "--cohort", "before", "--json")
