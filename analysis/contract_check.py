@@ -1,7 +1,7 @@
 """What is wrong with a contract: impossible promises, what matches nothing, what it leaves out."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -292,22 +292,38 @@ def _of_sums(model: Model, contracts: Contracts, scope: Scope) -> Iterator[Findi
                 len(told.weights),
             )
     if downstream_ms is not None:
-        yield from _of_budgets(model, contracts, scope, rules, downstream_ms)
+        usual_ms = path_budgets.at(told, np.full(len(told.names), contracts.sla.quantile))
+        slight = {
+            name
+            for name, value in zip(told.names, usual_ms, strict=True)
+            if value < path_budgets.MATERIAL * downstream_ms
+        }
+        yield from _of_budgets(model, contracts, scope, rules, downstream_ms, slight)
 
 
 def _of_budgets(
-    model: Model, contracts: Contracts, scope: Scope, rules: dict[str, Rule], limit_ms: float
+    model: Model,
+    contracts: Contracts,
+    scope: Scope,
+    rules: dict[str, Rule],
+    limit_ms: float,
+    slight: Set[str],
 ) -> Iterator[Finding]:
     """Yield whether requests whose calls all take their budget would break the downstream budget.
 
-    Each call keeps the part of it that is on the critical path now. A warning: a call that takes
-    longer may do so in what it waits for itself.
+    Each call keeps the part of it that is on the critical path now, at most what its boundary was
+    promised there; a boundary whose part is too slight for a promise is left out. A warning: a call
+    that takes longer may do so in what it waits for itself.
     """
     rows = model.ask("calls_on_path", replace(scope, boundary=None, agent=None))
-    rows = rows[~rows["kind"].isin(compliance.NOT_DOWNSTREAM)]
+    is_slight = rows["boundary_id"].isin(list(slight))
+    rows = rows[~rows["kind"].isin(compliance.NOT_DOWNSTREAM) & ~is_slight]
     budgets = {key: rule.budget_ms for key, rule in rules.items() if rule.budget_ms is not None}
+    most = {key: rule.on_path_ms for key, rule in rules.items() if rule.on_path_ms is not None}
     budget_ms = rows["boundary_id"].map(budgets).astype(np.float64).fillna(0.0)
-    spent = rows.assign(spent_ms=budget_ms * rows["calls_on_path"]).groupby("request_id")
+    most_ms = rows["boundary_id"].map(most).astype(np.float64).fillna(np.inf)
+    spent_ms = np.minimum(budget_ms * rows["calls_on_path"], most_ms)
+    spent = rows.assign(spent_ms=spent_ms).groupby("request_id")
     sums, weights = spent["spent_ms"].sum(), spent["weight"].first()
     if sums.empty:
         return

@@ -11,6 +11,7 @@ import pandas as pd
 from analysis import stats, words
 from analysis.access import LATTICE
 from analysis.contracts import ACCESSES, Contracts, Rule
+from analysis.path_budgets import MATERIAL
 
 _ARROWS = re.compile(r" (?:->|→)(?= )")
 
@@ -21,6 +22,7 @@ class Timeout:
 
     timeout_ms: float | None
     why_not: str = ""
+    is_too_few: bool = False  # too few calls to tell
     is_told: bool = False
     given_up_ratio: float = math.nan  # of today's successes
     if_running_ratio: float = math.nan  # of the calls still running then, went well
@@ -44,6 +46,7 @@ class Terms:
     on_path_ms: float | None
     timeout: Timeout
     is_idempotent: bool | None
+    slight_ms: float | None = None  # what it may take on the path, where no promise needs it
     why_not: str = ""
     earlier: Rule | None = None  # of an earlier contract that spoke of this boundary
 
@@ -68,6 +71,8 @@ class Written:
     downstream_at: str
     whole_ms: float
     whole_at: str
+    given_up_ratio: float
+    least_successes: int  # that tell a time-out
 
 
 def render(
@@ -83,7 +88,12 @@ def render(
             whether calls may be repeated, sensitive resources, gates, documents, and
             acknowledgements, which speak of findings that only a check can tell to be gone.
     """
-    lines = [*_head(head, earlier), *_boundaries(head, terms), *_access(uses, earlier)]
+    lines = [
+        *_head(head, earlier),
+        *_too_few(head, terms),
+        *_boundaries(head, terms),
+        *_access(uses, earlier),
+    ]
     if earlier is not None and earlier.gates:
         gates = ", ".join(f"{name}: {_percent(limit)}" for name, limit in earlier.gates.items())
         lines += ["", f"gates: {{{gates}}}"]
@@ -137,6 +147,20 @@ def _head(head: Written, earlier: Contracts | None) -> Iterator[str]:
             yield f"  {_quoted(alias.host)}: {_quoted(alias.service)}"
 
 
+def _too_few(head: Written, terms: Sequence[Terms]) -> Iterator[str]:
+    n = sum(each.timeout.is_too_few for each in terms)
+    if n:
+        yield ""
+        yield (
+            f"# No time-out is drafted for {words.count(n)} of the {words.count(len(terms))} "
+            "boundaries: to tell after how long"
+        )
+        yield (
+            f"# {words.percent(head.given_up_ratio)} of good calls would be given up, "
+            f"{words.count(head.least_successes)} independent ones are the least."
+        )
+
+
 def _boundaries(head: Written, terms: Sequence[Terms]) -> Iterator[str]:
     if terms:
         yield ""
@@ -148,6 +172,12 @@ def _boundaries(head: Written, terms: Sequence[Terms]) -> Iterator[str]:
             yield f"    budget: {_duration(each.budget_ms)}"
             if each.on_path_ms is not None:
                 yield f"    on_path: {_duration(each.on_path_ms)}"
+            elif each.slight_ms is not None:
+                part = words.percent(MATERIAL)
+                yield (
+                    f"    # no on_path: {words.time(each.slight_ms)} a request are under {part} of "
+                    "what its path may take"
+                )
             if each.quantile != head.quantile:
                 yield f"    quantile: {words.quantile(each.quantile)}"
         yield from _timeout(each.timeout)
@@ -239,7 +269,8 @@ def _grant(resource: str, rows: pd.DataFrame) -> Iterator[str]:
         if access in done
     )
     granted = ", ".join(known or ["read"])
-    yield f"      - {_quoted(f'{pattern(resource)}: {granted}')}   # {figures}"
+    least = "" if known else "; what it did is unknown, so the least is granted"
+    yield f"      - {_quoted(f'{pattern(resource)}: {granted}')}   # {figures}{least}"
 
 
 def pattern(name: str) -> str:

@@ -101,6 +101,7 @@ def draft(
     others = path_budgets.allot(told, sla_ms, wish.quantile, of=1 - is_down, beside=down)
     reached = downstream + others
     whole = down + (1 - is_down) * _floors(path_budgets.at(told, others))
+    least_ms = path_budgets.MATERIAL * np.where(is_down > 0, limit_ms, sla_ms)
     facts = model.ask("boundaries", scope)
     levels = dict(zip(told.names, reached.tolist(), strict=True))
     held = samples.each(
@@ -119,7 +120,7 @@ def draft(
     places = {name: place for place, name in enumerate(told.names)}
     terms = [
         _terms(
-            *(fact, held[cohort, fact["boundary_id"]], told, places, whole, levels),
+            *(fact, held[cohort, fact["boundary_id"]], told, places, whole, least_ms, levels),
             waits.get(fact["boundary_id"]),
             sla_ms,
         )
@@ -146,6 +147,8 @@ def draft(
             downstream_at=_range(reached[is_down > 0]),
             whole_ms=path_budgets.most_ms(told, whole, wish.quantile),
             whole_at=_range(reached),
+            given_up_ratio=wish.given_up_ratio,
+            least_successes=timeouts.least_successes(wish.given_up_ratio),
         )
         text = draft_text.render(written, shown, uses[uses["calls"] > 0], earlier)
         contracts = parse(text.encode(), "draft")
@@ -315,7 +318,9 @@ def _timeout(
     limit_ms = calls.told_timeout_ms
     if limit_ms is None:
         if found is None or found["label"] != timeouts.Label.SUGGESTED:
-            return Timeout(None, found["reason"] if found else "no call went well")
+            is_too_few = found is not None and found["label"] == timeouts.Label.NOT_ENOUGH
+            why_not = found["reason"] if found else "no call went well"
+            return Timeout(None, "" if is_too_few else why_not, is_too_few)
         limit_ms = _rounded(found["suggested_ms"], up=True)
     if limit_ms > most_ms:
         return Timeout(None, f"{words.time(limit_ms)} is longer than the SLA")
@@ -337,6 +342,7 @@ def _terms(
     told: Paths,
     places: Mapping[str, int],
     allotted: stats.Floats,
+    least_ms: stats.Floats,
     levels: Mapping[str, float],
     found: Mapping[Hashable, Any] | None,
     sla_ms: float,
@@ -346,7 +352,8 @@ def _terms(
     place = places.get(boundary)
     on_path_ms = float(allotted[place]) if place is not None else 0.0
     path = told.samples[place] if place is not None else None
-    has_path = path is not None and on_path_ms >= _LEAST_MS
+    is_slight = place is not None and on_path_ms < least_ms[place]
+    has_path = path is not None and not is_slight and on_path_ms >= _LEAST_MS
     limits = [(calls.sample, calls.budget_ms)]
     highest = levels.get(boundary, path_budgets.MOST)
     chosen = _proven(limits, highest)
@@ -375,6 +382,7 @@ def _terms(
         on_path_ms=on_path_ms if is_written and share.n else None,
         timeout=_timeout(calls, found, calls.budget_ms if is_written else 0.0, sla_ms),
         is_idempotent=calls.is_idempotent,
+        slight_ms=on_path_ms if is_slight else None,
         why_not="" if is_written else "too few calls to prove any budget",
     )
 

@@ -191,29 +191,31 @@ def _is_same(asked: str, published: str) -> bool | None:
 def _of_releases(service: str, apis: Sequence[Api], calls: pd.DataFrame) -> Iterator[Deviation]:
     """Yield the releases of the answering service of another major number than all documents.
 
-    A release is no version of an API, so this only asks whether the document is still the right
-    one.
+    A release is no version of an API: only where some answer has a document's major number are both
+    counted alike, and it is asked whether the document holds for the others.
     """
-    for release, some in calls.groupby("callee_version"):
-        found = _NUMBERS.fullmatch(str(release))
-        if not found or "." not in found[1] or _DATE.match(str(release)):
-            continue
-        documents = {api.version for api in apis}
-        numbers = [_NUMBERS.fullmatch(each) for each in documents if not _DATE.match(each)]
-        majors = {int(each[1].split(".")[0]) for each in numbers if each}
-        if len(numbers) < len(documents) or not all(numbers):
-            continue
-        if majors and int(found[1].split(".")[0]) not in majors:
-            n = int(some["calls"].sum())
-            shown = ", ".join(sorted(documents))
-            yield Deviation(
-                is_call=False,
-                line=apis[0].document.line,
-                subject=service,
-                message=f"release {release} answers, the document is of {shown}; does it still "
-                f"hold? {words.counted(n, 'call')}.",
-                calls=n,
-            )
+    documented = {major for api in apis if (major := _major(api.version)) is not None}
+    released = calls["callee_version"].map(lambda told: _major(str(told))).astype("Int64")
+    if not released.isin(documented).any():
+        return
+    others = calls[released.notna() & ~released.isin(documented)]
+    for release, some in others.groupby("callee_version"):
+        n = int(some["calls"].sum())
+        shown = ", ".join(sorted({api.version for api in apis}))
+        yield Deviation(
+            is_call=False,
+            line=apis[0].document.line,
+            subject=service,
+            message=f"release {release} answers, the document is of {shown}; does it still hold? "
+            f"{words.counted(n, 'call')}.",
+            calls=n,
+        )
+
+
+def _major(version: str) -> int | None:
+    """Return the major number of a version such as 2.3.0, None of a date or a name."""
+    found = None if _DATE.match(version) else _NUMBERS.fullmatch(version)
+    return int(found[1].split(".")[0]) if found and "." in found[1] else None
 
 
 def _matches(operation: Operation, path: str) -> bool | None:

@@ -157,14 +157,19 @@ def _judged(row: dict[str, Any], guessed_ms: float, loss_ratio: float) -> dict[s
     }
 
 
+def least_successes(loss_ratio: float) -> int:
+    """Return how many independent successes tell after how long a share would be given up."""
+    return math.ceil(stats.SOLID_TAIL_UNITS / loss_ratio - 1e-9)
+
+
 def _reason(label: Label, row: dict[str, Any], present_ms: float, loss_ratio: float) -> str:
     successes = row["successes"]
     if label is Label.NOT_ENOUGH:
-        least = math.ceil(stats.SOLID_TAIL_UNITS / loss_ratio - 1e-9)
+        least = least_successes(loss_ratio)
         return (
-            f"Calls that succeeded: {words.count(successes)}. After how long "
-            f"{words.percent(loss_ratio)} of them would be given up, "
-            f"{words.count(least)} independent ones could tell."
+            f"{words.counted(successes, 'call')} succeeded; {words.count(least)} independent ones "
+            f"are the least to tell after how long {words.percent(loss_ratio)} of them would be "
+            "given up."
         )
     if label is Label.AT_LIMIT:
         return (

@@ -1,6 +1,7 @@
 """What `orchrisk contracts` prints, and its exit codes: 0 yes, 1 no, 2 could not tell."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -25,6 +26,24 @@ def drafted(sample, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def tight(drafted):
+    """The draft with a share of the path that its pilot does not keep, by half."""
+    path = drafted.with_name("tight.yaml")
+    text = drafted.read_text()
+    rule = text.index('match: "tool:crm_lookup -> http:crm/')
+    path.write_text(
+        text[:rule]
+        + re.sub(
+            r"on_path: (\d+)ms",
+            lambda found: f"on_path: {int(found[1]) // 2}ms",
+            text[rule:],
+            count=1,
+        )
+    )
+    return path
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself_with_an_example(command):
     told = run(command, "--help")
@@ -34,28 +53,28 @@ def test_every_command_explains_itself_with_an_example(command):
 
 
 def test_a_draft_has_no_error_on_its_baseline_and_the_pilot_breaks_what_was_planted(
-    sample, drafted
+    sample, drafted, tight
 ):
     before = run("check", drafted, "--lake", sample.lake, "--cohort", "baseline", "--json")
-    after = run("check", drafted, "--lake", sample.lake, "--cohort", "pilot", "--json")
+    after = run("check", tight, "--lake", sample.lake, "--cohort", "pilot", "--json")
     kinds = {each["kind"] for each in json.loads(before.stdout)}
     told = {(each["kind"], each["subject"]) for each in json.loads(after.stdout)}
 
     assert (before.exit_code, after.exit_code) == (0, 1)
     assert kinds <= {"unwise", "matches nothing"}
     assert ("no contract", "tool:get_history → postgresql.crm.payment_cards") in told
-    assert ("broken", "service:planner -> kafka:loan-events") in told
+    assert {subject for kind, subject in told if kind == "broken"} == {
+        "tool:crm_lookup -> http:crm/v1/customers/{id}"
+    }
 
 
-def test_what_breaks_its_share_of_the_path_fails_the_gate_in_its_files_too(
-    sample, drafted, tmp_path
-):
+def test_what_breaks_its_share_of_the_path_fails_the_gate_in_its_files_too(sample, tight, tmp_path):
     sarif, junit = tmp_path / "check.sarif", tmp_path / "check.xml"
     told = CliRunner().invoke(
         cli.main,
         [
             *("check", "--lake", str(sample.lake), "--cohort", "pilot", "--json"),
-            *("--contracts", str(drafted), "--sarif", str(sarif), "--junit", str(junit)),
+            *("--contracts", str(tight), "--sarif", str(sarif), "--junit", str(junit)),
         ],
     )
     found = {(each["rule"], each["level"]) for each in json.loads(told.stdout)["findings"]}

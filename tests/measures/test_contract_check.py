@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from drawn_pilots import model_in, requests
 from hypothesis import given
@@ -168,10 +170,14 @@ def test_sums_beyond_the_downstream_share_are_told_and_a_promise_on_the_path_is_
 sla: {p95: 2s}
 downstream_share: 20%
 boundaries:
-  - {match: "agent:loan -> tool:score", budget: 300ms, on_path: 250ms, quantile: p50}
+  - {match: "agent:loan -> tool:score", budget: 400ms, quantile: p50}
   - {match: "tool:score -> http:score/*", budget: 200ms, on_path: 40ms, quantile: p50}
   - {match: "agent:loan -> model:*", budget: 1.5s, on_path: 1.4s}
 """)
+    capped = replace(
+        contracts,
+        boundaries=(replace(contracts.boundaries[0], on_path_ms=350.0), *contracts.boundaries[1:]),
+    )
     found = told(of_traffic(model, contracts, Scope()))
     wider = parse(contracts_text(contracts, share="30%"))
 
@@ -180,15 +186,17 @@ boundaries:
         ("unwise", 0, "budgets"),
     ]
     assert "were each call to take its budget, 100 % of 200 requests would take more" in found[1][3]
-    assert [each[2] for each in told(of_traffic(model, wider, Scope()))] == [
-        "tool:score -> http:score/*"
-    ]
+    for kept in (wider, capped):  # a wider share, or a promise on the path that keeps the sum
+        assert [each[2] for each in told(of_traffic(model, kept, Scope()))] == [
+            "tool:score -> http:score/*"
+        ]
 
 
 def contracts_text(contracts, *, share):
     rules = "".join(
-        f"  - {{match: '{rule.match}', budget: {rule.budget_ms}ms, on_path: {rule.on_path_ms}ms,"
-        f" quantile: p{100 * rule.quantile:g}}}\n"
+        f"  - {{match: '{rule.match}', budget: {rule.budget_ms}ms, quantile: "
+        f"p{100 * rule.quantile:g}"
+        + (f", on_path: {rule.on_path_ms}ms}}\n" if rule.on_path_ms else "}\n")
         for rule in contracts.boundaries
     )
     return f"sla: {{p95: 2s}}\ndownstream_share: {share}\nboundaries:\n{rules}".encode()
