@@ -12,15 +12,17 @@ from analysis.scope import Scope
 UNATTRIBUTED = ""
 # So many requests show what is meant; the list of all is a question to the lake.
 EVIDENCE = 3
+_NOTHING = 1e-12
 
 
 @dataclass(frozen=True)
 class Attribution:
     """Bad user requests per 1,000, split over boundaries.
 
-    `by_boundary` has one row a boundary: boundary_id, failed_per_1000, late_per_1000,
-    bad_per_1000 with its bounds; failed_with_per_1000 and late_with_per_1000, the requests it has
-    any part in; request_ids, up to three of which it has most of. The sum of bad_per_1000 plus
+    `by_boundary` has one row a boundary: boundary_id, failed_per_1000, late_per_1000 and their sum
+    bad_per_1000, each with its bounds; failed_with_per_1000 and late_with_per_1000, the requests it
+    has any part in; request_ids, up to three of which it has most of, and the same of the failed
+    and of the late ones. The sum of bad_per_1000 plus
     `unattributed_per_1000` is `total_per_1000`.
     """
 
@@ -86,7 +88,8 @@ def _parts(bad: pd.DataFrame, claims: pd.DataFrame, column: str) -> pd.DataFrame
     scale = claimed if column == "excess" else np.maximum(claimed, 1.0)
     claims = claims.assign(share=claims[column] / scale)[["request_id", "boundary_id", "share"]]
     held = bad["request_id"].map(claims.groupby("request_id")["share"].sum()).fillna(0.0)
-    rest = bad.assign(boundary_id=UNATTRIBUTED, share=(1 - held).clip(lower=0))
+    # What rounding leaves of a request is nobody's.
+    rest = bad.assign(boundary_id=UNATTRIBUTED, share=(1 - held).where(1 - held > _NOTHING, 0.0))
     return pd.concat([claims, rest[["request_id", "boundary_id", "share"]]], ignore_index=True)
 
 
@@ -131,13 +134,26 @@ def _summed(requests: pd.DataFrame, parts: pd.DataFrame) -> Attribution:
     rows = []
     for name in names:
         mine = parts[parts["boundary_id"] == name]
-        bad = stats.bucket_sums(mine["mass"], mine["bucket"].to_numpy(np.intp))
+        sides = [mine[mine["column"] == column] for column in (0, 1)]
         failed, late = (1000 * float(mass.get((name, column), 0.0)) / total for column in (0, 1))
-        lower, upper = stats.bootstrap(per_1000, np.column_stack([bad, requests_sums]))
+        bounds = [
+            bound
+            for some in (mine, *sides)
+            for bound in stats.bootstrap(
+                per_1000,
+                np.column_stack(
+                    [
+                        stats.bucket_sums(some["mass"], some["bucket"].to_numpy(np.intp)),
+                        requests_sums,
+                    ]
+                ),
+            )
+        ]
         part = mine[mine["share"] > 0].drop_duplicates(["column", "request_id"])
         met = part.groupby("column")["weight"].sum()
         with_part = (1000 * float(met.get(column, 0.0)) / total for column in (0, 1))
-        rows.append((name, failed + late, lower, upper, failed, late, *with_part, _foremost(mine)))
+        shown = (_foremost(some) for some in (mine, *sides))
+        rows.append((name, failed + late, *bounds, failed, late, *with_part, *shown))
     frame = pd.DataFrame(rows, columns=_COLUMNS).sort_values(
         ["bad_per_1000", "boundary_id"], ascending=[False, True], ignore_index=True
     )
@@ -165,11 +181,10 @@ def per_1000(sums: stats.Floats) -> stats.Floats:
 _COLUMNS = [
     "boundary_id",
     "bad_per_1000",
-    "bad_per_1000_lower",
-    "bad_per_1000_upper",
+    *(f"{part}_per_1000_{end}" for part in ("bad", "failed", "late") for end in ("lower", "upper")),
     "failed_per_1000",
     "late_per_1000",
     "failed_with_per_1000",
     "late_with_per_1000",
-    "request_ids",
+    *("request_ids", "failed_request_ids", "late_request_ids"),
 ]

@@ -326,7 +326,7 @@ def _fault_tests(told: fault_tests.Judged, required: float) -> Gate:
         said = [f"{test.id}: {test.label}" for test in tests[tests["is_proven"]].itertuples()]
     else:
         unpassed = tests[~tests["label"].isin(list(map(str, fault_tests.PASSED)))]
-        said = [f"{test.id}: {test.label}. {test.reason}" for test in unpassed.itertuples()]
+        said = [f"{test.id}: {test.label}" for test in unpassed.itertuples()]
     counts = tests[["exposed_requests", "failed_requests", "silent_requests"]].fillna(0).sum()
     exposed, failed, silent = (int(count) for count in counts)
     lower, upper = stats.binomial_bounds(exposed - failed - silent, exposed)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import compliance, state, words
+from analysis import compliance, state, stats, words
 from analysis.access import Granted
 from analysis.attribution import EVIDENCE
 from analysis.contracts import Contracts, Rule
@@ -137,13 +137,10 @@ def _bad_requests(
                 *_limits(contracts, rules.get(ident), facts.loc[ident, "timeout_ms"], row["p95_ms"])
             ),
         }
-        both = row["bad_per_1000"]
         for name, part in (("failing", "failed"), ("late", "late")):
             score, met = row[f"{part}_per_1000"], row[f"{part}_with_per_1000"]
             if score < LEAST_PER_1000:
                 continue
-            # The interval is that of both parts; it speaks of one where that is nearly all.
-            is_all = math.isclose(score, both, rel_tol=0.01)
             risks.append(
                 _risk(
                     name,
@@ -152,11 +149,11 @@ def _bad_requests(
                     likelihood_per_1000=met,
                     impact_ratio=score / met,
                     score_per_1000=score,
-                    lower=row["bad_per_1000_lower"] if is_all else math.nan,
-                    upper=row["bad_per_1000_upper"] if is_all else math.nan,
+                    lower=row[f"{part}_per_1000_lower"],
+                    upper=row[f"{part}_per_1000_upper"],
                     unit="bad requests",
                     owner=owners.get(ident, ""),
-                    trace_ids=row["trace_ids"],
+                    trace_ids=row[f"{part}_trace_ids"],
                 )
             )
     return risks
@@ -228,6 +225,7 @@ def _accesses(uses: pd.DataFrame) -> list[Risk]:
             "conversations of the agent with it",
             use["agent"],
             pd.Series([use["first_trace_id"]]),
+            is_share=True,
         )
         for use in uses[beyond].to_dict("records")
     ]
@@ -273,6 +271,7 @@ def _cuts(model: Model, scope: Scope) -> list[Risk]:
             "traces",
             "",
             pd.Series(dtype=object),
+            is_share=True,
         )
     ]
 
@@ -286,9 +285,15 @@ def _counted(
     unit: str,
     owner: str,
     trace_ids: pd.Series,
+    *,
+    is_share: bool = False,
 ) -> Risk:
-    """Return a risk that was counted whole: each event is one of its unit."""
+    """Return a risk of which each event is one of its unit, with the interval of a share.
+
+    What is no share of independent ones was counted whole, and has none.
+    """
     per_1000 = 1000 * events / total
+    share = stats.independent(events, total) if is_share else stats.NOTHING
     return _risk(
         rule,
         subject,
@@ -296,8 +301,8 @@ def _counted(
         likelihood_per_1000=per_1000,
         impact_ratio=1.0,
         score_per_1000=per_1000,
-        lower=math.nan,
-        upper=math.nan,
+        lower=1000 * share.lower,
+        upper=1000 * share.upper,
         unit=unit,
         owner=owner,
         trace_ids=tuple(trace_ids.dropna().drop_duplicates().head(EVIDENCE)),

@@ -99,11 +99,17 @@ def readiness(
 def _shown(model: Model, scope: Scope, bad: pd.DataFrame) -> pd.DataFrame:
     """Return the boundaries with the traces of the requests that show most of what they did."""
     if bad.empty:
-        return bad.assign(trace_ids=pd.Series(dtype=object))
+        return bad.assign(**dict.fromkeys(_SHOWN, pd.Series(dtype=object)))
     requests = model.ask("request_latencies", replace(scope, boundary=None, agent=None))
     trace = dict(zip(requests["request_id"], requests["trace_id"], strict=True))
-    shown = [tuple(trace[each] for each in ids) for ids in bad["request_ids"]]
-    return bad.assign(trace_ids=pd.Series(shown, index=bad.index, dtype=object))
+    return bad.assign(
+        **{
+            name: bad[name.replace("trace_ids", "request_ids")].map(
+                lambda ids: tuple(trace[each] for each in ids)
+            )
+            for name in _SHOWN
+        }
+    )
 
 
 def _ranking(
@@ -132,8 +138,9 @@ def _ranking(
         *("failed_with_per_1000", "late_with_per_1000"),
     ]
     frame[parts] = frame[parts].fillna(0.0)
-    is_shown = frame["trace_ids"].map(lambda ids: isinstance(ids, tuple))
-    frame["trace_ids"] = frame["trace_ids"].astype(object).where(is_shown, [()] * len(frame))
+    for name in _SHOWN:
+        is_shown = frame[name].map(lambda ids: isinstance(ids, tuple))
+        frame[name] = frame[name].astype(object).where(is_shown, [()] * len(frame))
     # None among the units seen bounds the share of bad requests from above.
     frame["bad_per_1000_lower"] = frame["bad_per_1000_lower"].fillna(0.0)
     none_seen = 1000 * stats.wilson(0.0, max(units, 1))[1]
@@ -253,12 +260,15 @@ def _trend(frame: pd.DataFrame, measure: Callable[[pd.DataFrame], stats.Estimate
 
 
 _NAMES = ["boundary_id", "boundary", "caller", "kind", "callee"]
+_SHOWN = ("trace_ids", "failed_trace_ids", "late_trace_ids")
 _P95 = list(tails.columns("p95_ms", stats.NOTHING))
 _RANKING = [
     *_NAMES,
     *("bad_per_1000", "bad_per_1000_lower", "bad_per_1000_upper"),
     *("failed_per_1000", "late_per_1000", "failed_with_per_1000"),
-    *("late_with_per_1000", "trace_ids"),
+    *("late_with_per_1000", *_SHOWN),
+    *("failed_per_1000_lower", "failed_per_1000_upper"),
+    *("late_per_1000_lower", "late_per_1000_upper"),
     *_P95,
     *("budget_ms", "of_budget_ratio", "p95_change_ratio"),
 ]

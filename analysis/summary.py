@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import access, compliance, gates, measures, pilot, risk, stats
+from analysis import access, check, compliance, gates, impact, measures, pilot, stats
 from analysis.contracts import Contracts, sides
 from analysis.engine import Model
 from analysis.scope import Scope
@@ -24,16 +24,28 @@ def collect(model: Model, contracts: Contracts | None, scope: Scope) -> dict[str
 
     Frames become lists of rows. NaN and infinity become null, times ISO 8601 in UTC.
     """
+    model = model.once()
     comparison = pilot.compare(model, contracts, scope)
+    told = check.run(model, contracts, scope, comparison=comparison)
     everything = {
         "cohorts": sides(model.cohorts(), contracts),
-        "readiness": risk.readiness(model, contracts, scope, comparison=comparison),
+        "readiness": told.readiness,
+        "check": {
+            "outcome": told.outcome,
+            "counts": told.counts,
+            "findings": told.findings,
+            "register": told.register,
+            "warnings": told.warnings,
+            "as_of": told.as_of,
+        },
+        "impact": impact.of(model, contracts, scope),
         "comparison": _told(comparison),
         "end_to_end": measures.ask(model, "tails_end_to_end", scope),
         "boundaries": measures.ask(model, "tails", scope),
         "compliance": {
-            "boundaries": compliance.by_boundary(model, contracts, scope),
-            "requests": compliance.by_request(model, contracts, scope),
+            "boundaries": told.budgets,
+            "requests": told.requests,
+            "on_path": told.on_path,
             "warnings": compliance.unmatched(model, contracts, scope),
         },
         "errors": {
@@ -58,8 +70,8 @@ def collect(model: Model, contracts: Contracts | None, scope: Scope) -> dict[str
             "versions": {name: metadata.version(name) for name in _LIBRARIES},
         },
     }
-    told: dict[str, Any] = plain(everything)
-    return told
+    month: dict[str, Any] = plain(everything)
+    return month
 
 
 def plain(value: object) -> Any:

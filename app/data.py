@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
-from analysis import access, compliance, contract_file, engine, measures, pilot, risk
+from analysis import access, check, compliance, contract_file, engine, impact, measures, pilot
 from analysis import contracts as promised
 from analysis.contracts import Cohorts, Contracts
 from analysis.engine import Model
@@ -142,9 +142,14 @@ def comparison(scope: Scope, before: str | None, after: str | None) -> pilot.Com
     return cast(pilot.Comparison, _answer("comparison", source(), scope, (before, after)))
 
 
-def readiness(scope: Scope) -> risk.Readiness:
-    """Return the verdict on the pilot with its gates, figures and ranking."""
-    return cast(risk.Readiness, _answer("readiness", source(), scope))
+def checked(scope: Scope) -> check.Check:
+    """Return the verdict on the pilot with its gates, figures, ranking, findings and risks."""
+    return cast(check.Check, _answer("check", source(), scope))
+
+
+def impacts(scope: Scope) -> list[impact.Impact]:
+    """Return what the pilot changed, before beside after; none where a side is missing."""
+    return cast(list[impact.Impact], _answer("impact", source(), scope))
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the lake …")
@@ -166,7 +171,8 @@ _ANSWERS: dict[str, _Answer] = {
     "budgets": compliance.by_boundary,
     "promises": compliance.by_request,
     "footprint": access.footprint,
-    "readiness": risk.readiness,
+    "check": check.run,
+    "impact": impact.of,
 }
 
 
@@ -179,4 +185,4 @@ def _answer(name: str, now: Source, scope: Scope, sides: _Sides = (None, None)) 
     if name == "comparison":
         before, after = sides
         return pilot.compare(model, promised, scope, baseline=before, pilot=after)
-    return _ANSWERS[name](model, promised, scope)
+    return _ANSWERS[name](model.once(), promised, scope)

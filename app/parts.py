@@ -137,6 +137,12 @@ def code(text: object) -> Markup:
     return Markup(f"<code>{escape(str(text))}</code>")
 
 
+def code_and(id: str, more: str) -> Markup:  # noqa: A002 - it is one
+    """Return an id in full, set to be copied, with a quiet second line."""
+    first = code(id).html
+    return Markup(f'{first}<br><span class="muted">{escape(more)}</span>' if more else first)
+
+
 def text(value: Any) -> str:
     """Return a value as text, a missing one as an en dash."""
     return "–" if pd.isna(value) or value == "" else str(value)

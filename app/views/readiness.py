@@ -11,6 +11,7 @@ from analysis.gates import Gate
 from analysis.risk import Figure, Readiness
 from app import charts, data, parts, state
 from app.parts import Column, Tone
+from app.views import risks
 
 _TONES: dict[str, Tone] = {
     "ready": "good",
@@ -20,14 +21,6 @@ _TONES: dict[str, Tone] = {
     "fail": "breach",
 }
 _ORDER = {"fail": 0, "not enough evidence": 1, "pass": 2}
-_PAGES = {
-    "pilot": "Before / after",
-    "budgets": "Budgets",
-    "boundaries": "Boundaries",
-    "errors": "Error chains",
-    "access": "Data access",
-    "ingest": "Ingest",
-}
 _RANKED = 12  # rows drawn; the rest is in the CSV
 
 METHOD = (
@@ -51,11 +44,15 @@ def page() -> None:
     if data.sides().pilot is None:
         # Nobody said which cohort is judged, so the reader does.
         scope = state.scope_of(cohort=state.choose_cohort(data.cohorts()), boundary=None)
-    found = data.readiness(scope)
+    told = data.checked(scope)
+    found = told.readiness
     _verdict(found)
     _figures(found.figures)
     _ranking(found)
     _gates(found.gates)
+    risks.findings(told)
+    risks.register(told)
+    risks.impact(data.impacts(scope))
     parts.footnote(
         METHOD,
         sql=data.sql(["boundaries", "error_origins", "blame"]),
@@ -287,9 +284,9 @@ def _gates(gates: list[Gate]) -> None:
                 _required(gate),
                 gate.missing or "–",
                 parts.link(
-                    f"/{gate.page}", f"{_PAGES.get(gate.page, gate.page)} →", state.address()
+                    f"/{gate.page}", f"{risks.PAGES.get(gate.page, gate.page)} →", state.address()
                 )
-                if gate.page in _PAGES
+                if gate.page in risks.PAGES
                 else "–",
             )
             for gate in _sorted(gates)

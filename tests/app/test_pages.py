@@ -1,9 +1,13 @@
 """What pages promise: no lake, a tiny lake and a real one are all drawn, never a stack trace."""
 
+from html import escape
+
 import pytest
 from dashboard_lakes import HOSTILE, SAMPLE
 from streamlit.testing.v1 import AppTest
 
+from analysis import check, contract_file, engine, impact, words
+from analysis.scope import Scope
 from ingest.load import load
 
 PAGES = ("readiness", "pilot", "budgets", "boundaries", "errors", "access", "ingest")
@@ -122,6 +126,28 @@ def test_budgets_name_the_contract_they_lack(shown, sample_lake):
     shown(sample_lake)
 
     assert "No contract is named" in html(drawn("budgets"))
+
+
+def test_readiness_tells_the_findings_risks_and_changes_of_a_check(shown, sample_lake):
+    shown(sample_lake, SAMPLE / "contracts.yaml")
+    said = html(drawn("readiness"))
+    promised = contract_file.load(SAMPLE / "contracts.yaml")
+    with engine.connect(sample_lake) as model:
+        told = check.run(model.counting(promised.sensitive), promised, Scope())
+        changes = impact.of(model.counting(promised.sensitive), promised, Scope())
+
+    found = [each for each in told.findings if each.level != "note"]
+    assert found
+    assert told.register
+    assert changes
+    for each in found:
+        assert escape(each.message) in said
+    for each in told.register[:12]:
+        assert f"{escape(each.subject)}<br>" in said
+        assert words.digits(each.score_per_1000) in said
+        assert not each.trace_ids or each.trace_ids[0] in said
+    for each in changes:
+        assert words.change(each.ratio) in said
 
 
 def test_a_broken_contract_is_told_with_its_line(shown, sample_lake, tmp_path):

@@ -52,6 +52,22 @@ def test_every_bad_request_of_the_sample_is_owed_to_somebody(month):
     assert parts == pytest.approx(ready["total_per_1000"])
 
 
+def test_the_month_lists_findings_and_risks_that_say_what_the_verdict_does(month):
+    told = json.loads(month[0])
+    gates = told["readiness"]["gates"]
+    rules = {each["rule"] for each in told["check"]["findings"] if each["level"] != "note"}
+
+    assert told["check"]["outcome"] == "fails"
+    assert {"access", "budget"} <= rules
+    assert {rule.removeprefix("gate/") for rule in rules if rule.startswith("gate/")} <= {
+        gate["key"] for gate in gates if gate["label"] != "pass"
+    }
+    bad = [each for each in told["check"]["register"] if each["unit"] == "bad requests"]
+    assert sum(each["score_per_1000"] for each in bad) <= told["readiness"]["total_per_1000"]
+    assert all(each["lower"] <= each["score_per_1000"] <= each["upper"] for each in bad)
+    assert {each["name"] for each in told["impact"]} >= {"mean wait", "requests over the SLA"}
+
+
 def test_plain_data_keeps_meaning_and_drops_types():
     frame = pd.DataFrame(
         {"at": [pd.Timestamp("2024-01-02"), pd.NaT], "ms": [1.5, float("nan")], "n": [1, 2]}
