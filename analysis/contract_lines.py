@@ -45,8 +45,9 @@ class Place:
         return int(self.node.start_mark.line) + 1
 
     def refuse(self, message: str) -> NoReturn:
-        """Raise a complaint that names file, line and key."""
-        raise ContractError(f"{self.path}:{self.line}: {self.key}: {message}")
+        """Raise a complaint that names file, line and key; of no file, only what is wrong."""
+        place = f"{self.path}:{self.line}: {self.key}: " if self.path else ""
+        raise ContractError(f"{place}{message}")
 
     def mapping(self, known: tuple[str, ...]) -> dict[str, "Place"]:
         """Return the values of a mapping; every key must be known and stand once."""

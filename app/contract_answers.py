@@ -13,12 +13,13 @@ from analysis import (
     engine,
     exports,
     gates,
+    openapi,
     promises,
     summary,
     words,
 )
 from analysis.scope import Scope
-from app.answers import NO, YES, Answer
+from app.answers import NO, YES, Answer, opened
 from app.terminal import table
 
 SAME = "Both promise the same."
@@ -30,8 +31,8 @@ def draft(lake: Path, scope: Scope, wish: drafting.Wish, *, earlier: Path | None
     Raises:
         ContractError: The baseline cannot keep what was wished, or has too little to tell.
     """
-    kept = contract_file.load(earlier) if earlier else None
-    with engine.connect(lake) as model:
+    model, kept = opened(lake, earlier)
+    with model:
         drafted = drafting.draft(model, scope, wish, earlier=kept)
     facts = {name: value for name, value in vars(drafted).items() if name != "contracts"}
     return Answer(summary.plain(facts), drafted.text.rstrip("\n"))
@@ -43,6 +44,8 @@ def check(lake: Path, file: Path, scope: Scope) -> Answer:
     Without a lake only the text is looked at.
     """
     promised = contract_file.load(file)
+    for document in promised.openapi:
+        openapi.load(document, promised.path)
     found = contract_check.of_text(promised)
     if lake.exists():
         with engine.connect(lake) as model:

@@ -97,7 +97,20 @@ def test_a_wish_that_the_baseline_does_not_keep_could_not_be_drafted(sample):
 
     assert told.exit_code == 2
     assert "does not keep p95 within 1.00" in told.stderr
-    assert run("draft", "--lake", sample.lake, "--sla", "soon").exit_code == 2
+    soon = run("draft", "--lake", sample.lake, "--sla", "soon")
+    assert soon.exit_code == 2
+    assert "'--sla': `soon` is no duration; write for example 300ms or 1.5s." in soon.stderr
+
+
+def test_an_empty_lake_and_a_missing_document_could_not_be_told(tmp_path):
+    file = tmp_path / "contracts.yaml"
+    file.write_text("openapi: [{service: score, file: none.yaml}]")
+    nothing = run("draft", "--lake", tmp_path / "none")
+    missing = run("check", file, "--lake", tmp_path / "none")
+
+    assert (nothing.exit_code, missing.exit_code) == (2, 2)
+    assert "none: there are no traces in this lake.\nHint: read some in" in nothing.stderr
+    assert "contracts.yaml:1: openapi: none.yaml: cannot be read: No such file" in missing.stderr
 
 
 def test_a_draft_differs_from_the_contract_it_was_drafted_beside_and_not_from_itself(
