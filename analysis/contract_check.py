@@ -256,7 +256,8 @@ def _of_accesses(model: Model, contracts: Contracts, scope: Scope) -> Iterator[F
 
 def _of_sums(model: Model, contracts: Contracts, scope: Scope) -> Iterator[Finding]:
     """Yield promises on the path that are broken, and sums that the SLA or its share forbids."""
-    for row in path_budgets.by_boundary(model, contracts, scope).to_dict("records"):
+    told = path_budgets.paths(model, scope)
+    for row in path_budgets.by_boundary(model, contracts, scope, told=told).to_dict("records"):
         if row["label"] == compliance.Label.BROKEN:
             interval = words.time_interval(row["on_path_ms_lower"], row["on_path_ms_upper"])
             yield Finding(
@@ -271,7 +272,6 @@ def _of_sums(model: Model, contracts: Contracts, scope: Scope) -> Iterator[Findi
     if sla_ms is None:
         return
     rules = compliance.rules_of(model, contracts, scope)
-    told = path_budgets.paths(model, scope)
     promised = {key: rule.on_path_ms for key, rule in rules.items() if rule.on_path_ms is not None}
     whole, down = path_budgets.promised(told, promised)
     for name, budgets, limit_ms in (

@@ -181,13 +181,16 @@ def judge(
         frame = compliance.by_boundary(model, contracts, scope, level=level)
         return frame[frame["budget_ms"].notna()]
 
-    def on_path(level: float) -> pd.DataFrame:
-        return path_budgets.by_boundary(model, contracts, scope, level=level)
-
     rules = compliance.rules_of(model, contracts, scope).values()
+    is_on_path = any(rule.on_path_ms is not None for rule in rules)
+    paths = path_budgets.paths(model, scope) if is_on_path else None
+
+    def on_path(level: float) -> pd.DataFrame:
+        return path_budgets.by_boundary(model, contracts, scope, level=level, told=paths)
+
     held = {
         "budgets": budgets if any(rule.budget_ms is not None for rule in rules) else None,
-        "on_path": on_path if any(rule.on_path_ms is not None for rule in rules) else None,
+        "on_path": on_path if is_on_path else None,
     }
     usual = {key: at(stats.ONE_SIDED) for key, at in held.items() if at}
     own = len(set(limits) - set(DEFAULTS)) + sum(len(frame) > 0 for frame in usual.values())

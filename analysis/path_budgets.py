@@ -149,12 +149,18 @@ def value_at(sample: stats.Sample, p: float) -> float:
 
 
 def by_boundary(
-    model: Model, contracts: Contracts | None, scope: Scope, *, level: float = stats.LEVEL
+    model: Model,
+    contracts: Contracts | None,
+    scope: Scope,
+    *,
+    level: float = stats.LEVEL,
+    told: Paths | None = None,
 ) -> pd.DataFrame:
     """Return every boundary with a promise `on_path` against the traces, in the order of its line.
 
     on_path_ms is the quantile, over the requests that waited for it, of what its calls took on the
     critical path; kept and broken are said as of budgets, with the two-sided confidence `level`.
+    `told` are the critical paths of the scope, where they are known already.
     """
     rules = {
         boundary: rule
@@ -163,7 +169,7 @@ def by_boundary(
     }
     if not rules:
         return pd.DataFrame(columns=_COLUMNS)
-    told = paths(model, scope)
+    told = told or paths(model, scope)
     named = {
         row["boundary_id"]: f"{row['caller']} → {row['callee']}"
         for row in callees(model, contracts, scope).to_dict("records")
