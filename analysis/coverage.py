@@ -119,6 +119,11 @@ DEPENDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         ),
         "hidden_failures": MappingProxyType({_EVERY: ("outcome_sampling", "missing_span")}),
         "tries": MappingProxyType({_EVERY: ("outcome_sampling",)}),
+        "storm_tries": MappingProxyType({_EVERY: ("outcome_sampling",)}),
+        "abandoned_calls": MappingProxyType(
+            {_EVERY: ("outcome_sampling", "far_side"), "late": ("missing_span",)}
+        ),
+        "timeouts_at_odds": MappingProxyType({_EVERY: ("outcome_sampling", "missing_span")}),
         "tool_calls": MappingProxyType({_EVERY: ("outcome_sampling",)}),
         "conversation_totals": MappingProxyType({_EVERY: ("outcome_sampling", "no_conversation")}),
         "access_use": MappingProxyType({_EVERY: ("unnamed_resource", "missing_span")}),

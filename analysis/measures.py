@@ -22,6 +22,7 @@ from analysis import (
     timeouts,
     usage,
     versions,
+    waste,
 )
 from analysis.engine import Model
 from analysis.scope import Scope
@@ -67,6 +68,15 @@ COMPUTED: Mapping[str, Measure] = MappingProxyType(
             "Which boundaries changed when an agent or service did?", versions.moved
         ),
         "version_mix": Measure("How often do versions that meet each other fail?", versions.pairs),
+        "storm_tries": Measure(
+            "Which share of its tries did a boundary see in retry storms?", waste.in_storms
+        ),
+        "abandoned_calls": Measure(
+            "How often did a callee work on when its caller had gone?", waste.left_behind
+        ),
+        "timeouts_at_odds": Measure(
+            "How often may a callee take longer than its caller waits?", waste.at_odds
+        ),
         "tool_calls": Measure("How often do tools fail, and how slow are they?", usage.tools),
         "conversation_totals": Measure(
             "What does a conversation take in calls, tokens and money?", usage.conversations

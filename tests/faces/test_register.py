@@ -76,9 +76,11 @@ def test_evidence_is_requests_that_went_bad(checks, sample, cohort):
 
     for risk in checks[cohort].register:
         if risk.rule in ("risk/late", "risk/failing"):
-            assert requests.loc[list(risk.trace_ids), "is_failed"].eq(
-                risk.rule == "risk/failing"
-            ).all()
+            assert (
+                requests.loc[list(risk.trace_ids), "is_failed"]
+                .eq(risk.rule == "risk/failing")
+                .all()
+            )
     seen = requests.loc[sorted(shown)]
     assert len(shown) > 3
     assert (seen["is_failed"] | (seen["duration_ms"] > 2000)).all()
