@@ -10,7 +10,17 @@ import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
-from analysis import access, check, compliance, contract_file, engine, impact, measures, pilot
+from analysis import (
+    access,
+    check,
+    compliance,
+    contract_file,
+    engine,
+    impact,
+    measures,
+    path_budgets,
+    pilot,
+)
 from analysis import contracts as promised
 from analysis.contracts import Cohorts, Contracts
 from analysis.engine import Model
@@ -108,6 +118,11 @@ def budgets(scope: Scope) -> pd.DataFrame:
     return cast(pd.DataFrame, _answer("budgets", source(), scope))
 
 
+def on_path(scope: Scope) -> pd.DataFrame:
+    """Return every boundary that was promised a share of the critical path against it."""
+    return cast(pd.DataFrame, _answer("on_path", source(), scope))
+
+
 def budget_ms(boundary_id: str | None) -> float | None:
     """Return what a boundary was promised, or None."""
     frame = budgets(Scope())
@@ -169,6 +184,9 @@ _ANSWERS: dict[str, _Answer] = {
     "requests": lambda model, _, scope: measures.ask(model, "tails_end_to_end", scope),
     "callees": compliance.callees,
     "budgets": compliance.by_boundary,
+    "on_path": lambda model, contracts, scope: path_budgets.by_boundary(
+        model, contracts, compliance.judged(model, contracts, scope)
+    ),
     "promises": compliance.by_request,
     "footprint": access.footprint,
     "check": check.run,

@@ -68,6 +68,7 @@ def page() -> None:
             alt="Tail of each boundary as a share of its budget",
         )
     _table(frame, promised.path)
+    _on_path(data.on_path(scope), promised.path)
     parts.export(frame, "budgets")
     parts.footnote(
         METHOD,
@@ -139,6 +140,41 @@ def _table(frame: pd.DataFrame, path: str) -> None:
                 if words.is_said(row["tail_ms_grade"], row["tail_ms_upper"])
                 else words.TOO_FEW,
                 words.time(row["budget_ms"]),
+                words.count(row["line"]),
+                parts.text(row["reason"]),
+            )
+            for row in frame.to_dict("records")
+        ],
+    )
+
+
+def _on_path(frame: pd.DataFrame, path: str) -> None:
+    if frame.empty:
+        return
+    parts.section(
+        "What all calls of a request may take on its critical path",
+        "Without what they wait for themselves. The line is the one in "
+        f"{PurePath(path).name or 'the contract'}.",
+    )
+    parts.table(
+        [
+            Column("Result"),
+            Column("Boundary", "strong"),
+            Column("Requests", "num"),
+            Column("Measured", "num"),
+            Column("Promised", "num"),
+            Column("Line", "num"),
+            Column("Reason", "muted"),
+        ],
+        [
+            (
+                _result(str(row["label"])),
+                row["boundary"],
+                words.count(row["requests"]),
+                words.time(row["on_path_ms"])
+                if words.is_said(row["on_path_ms_grade"], row["on_path_ms_upper"])
+                else words.TOO_FEW,
+                words.time(row["promised_ms"]),
                 words.count(row["line"]),
                 parts.text(row["reason"]),
             )

@@ -223,3 +223,14 @@ def test_the_ingest_page_shows_what_was_refused_by_its_shape(shown, tmp_path):
     assert frame["sample"][0]
     assert "secret" not in frame["sample"][0]
     assert "12345" not in frame["sample"][0]
+
+
+def test_a_share_of_the_path_is_shown_against_its_promise(shown, sample_lake, tmp_path):
+    contract = tmp_path / "contracts.yaml"
+    contract.write_text('boundaries: [{match: "tool:crm_lookup -> http:crm/*", on_path: 1ms}]')
+    shown(sample_lake, contract)
+    at = drawn("budgets")
+
+    assert not at.exception
+    assert "What all calls of a request may take on its critical path" in html(at)
+    assert "above the 1.00" in html(at)
