@@ -39,6 +39,13 @@ def counted(value: float, noun: str) -> str:
     return f"{count(value)} {noun}{'' if value == 1 else 's'}"
 
 
+def sentences(*parts: str) -> str:
+    """Return parts one after another, with a full stop between where a part has none."""
+    told = [part for part in parts if part]
+    ended = [part if part.endswith((".", "…")) else f"{part}." for part in told[:-1]]
+    return " ".join([*ended, *told[-1:]])
+
+
 def _time_unit(value_ms: float) -> tuple[float, str]:
     for size, unit in _TIME_UNITS:
         # A rounded 999.7 ms would read "1,000 ms"; it is said as 1.00 s.

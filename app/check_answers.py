@@ -170,7 +170,7 @@ def _findings(found: Sequence[Finding]) -> str:
         (
             each.level if each.counts else each.status,
             each.rule,
-            ". ".join(filter(None, (each.message, each.remark))),
+            words.sentences(each.message, each.remark),
         )
         for each in found
     ]

@@ -96,7 +96,7 @@ def _result(each: Finding, index: int, place: Path, *, has_baseline: bool) -> di
         "ruleId": each.rule,
         "ruleIndex": index,
         "level": each.level,
-        "message": {"text": ". ".join(filter(None, (each.message, each.remark, each.remedy)))},
+        "message": {"text": words.sentences(each.message, each.remark, each.remedy)},
         "locations": [{"physicalLocation": physical, **_logical(each)}],
         "partialFingerprints": {"orchrisk/v1": each.key},
         "properties": {"owner": each.owner, "traceIds": list(each.trace_ids)},
@@ -193,7 +193,7 @@ def markdown(
             each.level if each.counts or each.level == Level.NOTE else each.status,
             _md(each.rule),
             _md(each.message),
-            _md(". ".join(filter(None, (each.remark, each.remedy)))),
+            _md(words.sentences(each.remark, each.remedy)),
         )
         for each in found[:MAX_ROWS]
     ]

@@ -67,3 +67,16 @@ def test_what_is_below_the_whole_never_reads_100_percent(ratio):
 @given(st.floats(min_value=1e-6, max_value=1e12))
 def test_three_digits_are_within_half_a_percent_of_the_number(value):
     assert float(words.digits(value).replace(",", "")) == pytest.approx(value, rel=0.006)
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        (("a", "b."), "a. b."),
+        (("a.", "", "b"), "a. b"),
+        (("cut …", "b"), "cut … b"),
+        (("", ""), ""),
+    ],
+)
+def test_sentences_are_told_with_one_full_stop_between(parts, told):
+    assert words.sentences(*parts) == told
