@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from analysis import compliance, samples, stats
+from analysis import compliance, coverage, samples, stats
 from analysis.contracts import Contracts, Rule
 from analysis.engine import Model
 from analysis.scope import Scope
@@ -152,7 +152,8 @@ def by_window(model: Model, contracts: Contracts | None, scope: Scope) -> pd.Dat
 
     told = samples.each(model, scope, ["client_ms", "start_ns"], of_boundary)
     order = sorted(told, key=lambda key: (str(key[0]), names.get(key[1], ""), key[1]))
-    return pd.DataFrame(rows + [row for key in order for row in told[key]], columns=_COLUMNS)
+    frame = pd.DataFrame(rows + [row for key in order for row in told[key]], columns=_COLUMNS)
+    return coverage.lowered("burn", frame, model, scope)
 
 
 def _of_requests(model: Model, contracts: Contracts, scope: Scope) -> list[dict[str, object]]:

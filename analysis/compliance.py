@@ -2,14 +2,16 @@
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis import means, samples, stats, timeshare, words
+from analysis import coverage, means, samples, stats, timeshare, words
 from analysis.contracts import DEFAULT_QUANTILE, Contracts, Rule, host_of, sides
 from analysis.engine import Model
 from analysis.scope import Scope
@@ -30,6 +32,9 @@ class Label(StrEnum):
     NO_BUDGET = "no budget"
 
 
+_UNSEEN: Mapping[str, Any] = MappingProxyType(
+    {"passed": (Label.KEPT,), "unknown": str(Label.NOT_ENOUGH)}
+)
 _WORST_FIRST = (Label.BROKEN, Label.NOT_ENOUGH, Label.KEPT, Label.NO_BUDGET)
 _COLUMNS = [
     *("cohort", "boundary_id", "boundary", "caller", "kind", "callee", "rule", "line"),
@@ -73,6 +78,10 @@ def by_boundary(
         fact | held[fact["cohort"], fact["boundary_id"]] for fact in facts[names].to_dict("records")
     ]
     frame = pd.DataFrame(rows, columns=_COLUMNS)
+    left = coverage.caps("budgets", frame, model, scope)
+    frame = coverage.without_blind(
+        coverage.capped(frame, left), left, figure="tail_ms", label="label", **_UNSEEN
+    )
     order = frame["label"].map({str(label): place for place, label in enumerate(_WORST_FIRST)})
     return (
         frame.assign(order=order)
@@ -119,7 +128,14 @@ def by_request(model: Model, contracts: Contracts | None, scope: Scope) -> pd.Da
         row |= columns("downstream_ms", _mean(frame, "downstream_ms", None))
         row |= columns("downstream_share_ratio", _mean(frame, "downstream_ms", "duration_ms"))
         rows.append(row)
-    return pd.DataFrame(rows, columns=_REQUEST_COLUMNS)
+    frame = pd.DataFrame(rows, columns=_REQUEST_COLUMNS)
+    left = coverage.caps("promises", frame, model, scope)
+    frame = coverage.capped(frame, left)
+    for figure, label in (("within_sla", "sla_label"), ("within_downstream", "downstream_label")):
+        frame = coverage.without_blind(
+            frame, left, figure=f"{figure}_ratio", label=label, **_UNSEEN
+        )
+    return frame
 
 
 def verdict(labels: Iterable[str]) -> Label:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analysis import stats, tails
@@ -21,6 +22,7 @@ INSUFFICIENT_ABOVE = 0.20
 # than a system that anybody pilots.
 SUSPECT_FAILED_RATIO = 0.5
 SUSPECT_TRACES = 30
+BLIND = "Too much was not seen for that to be said (metric blind_spots). "
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,21 @@ DEPENDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             {_EVERY: ("outcome_sampling",), "handoff": ("far_side", "near_side")}
         ),
         "patterns": MappingProxyType({_EVERY: ("outcome_sampling", "missing_span")}),
+        "budgets": MappingProxyType({_EVERY: ("outcome_sampling",)}),
+        "on_path": MappingProxyType({_EVERY: ("outcome_sampling", "missing_span")}),
+        "promises": MappingProxyType(
+            {
+                _EVERY: ("outcome_sampling", "broken_context"),
+                "downstream": ("missing_span",),
+                "within_downstream": ("missing_span",),
+            }
+        ),
+        "burn": MappingProxyType({_EVERY: ("outcome_sampling",)}),
+        "spenders": MappingProxyType({_EVERY: ("outcome_sampling", "missing_span")}),
+        "suggested_timeouts": MappingProxyType({_EVERY: ("outcome_sampling",)}),
+        "fault_tests": MappingProxyType(
+            {_EVERY: ("outcome_sampling", "missing_span", "broken_context", "unfinished")}
+        ),
         "path_shares": MappingProxyType({_EVERY: ("outcome_sampling", "missing_span")}),
         "failure_reach": MappingProxyType(
             {_EVERY: ("outcome_sampling", "missing_span", "broken_context", "unfinished")}
@@ -184,20 +201,75 @@ def cap(spot: str, share: float) -> Grade:
 
 def lowered(name: str, frame: pd.DataFrame, model: Model, scope: Scope) -> pd.DataFrame:
     """Return the answer of a measure with the grades that its blind spots leave; none rises."""
+    return capped(frame, caps(name, frame, model, scope))
+
+
+def caps(
+    name: str, frame: pd.DataFrame, model: Model, scope: Scope
+) -> dict[str, npt.NDArray[np.object_]]:
+    """Return the best grade left to each figure of a frame, by its column of grades."""
     rests = DEPENDS.get(name)
     if rests is None or frame.empty:
-        return frame
+        return {}
     shares = _shares(_told(model, scope, {spot for some in rests.values() for spot in some}))
-    graded = frame.copy()
+    nobody = [None] * len(frame)
+    keys = list(zip(frame.get("cohort", nobody), frame.get("boundary_id", nobody), strict=True))
+    left = {}
     for column in (each for each in frame.columns if each.endswith("_grade")):
         spots = [spot for start, some in rests.items() if column.startswith(start) for spot in some]
-        nobody = [None] * len(frame)
-        keys = zip(frame.get("cohort", nobody), frame.get("boundary_id", nobody), strict=True)
+        left[column] = np.array(
+            [
+                stats.worse(Grade.SOLID, *(_cap(shares, spot, *key) for spot in spots))
+                for key in keys
+            ],
+            dtype=object,
+        )
+    return left
+
+
+def capped(frame: pd.DataFrame, left: Mapping[str, npt.NDArray[np.object_]]) -> pd.DataFrame:
+    """Return a frame whose grades are no better than what is left to them (`caps`)."""
+    graded = frame.copy()
+    for column, most in left.items():
         graded[column] = [
-            str(stats.worse(Grade(grade), *(_cap(shares, spot, *key) for spot in spots)))
-            for grade, key in zip(frame[column], keys, strict=True)
+            str(stats.worse(Grade(grade), cap)) if isinstance(grade, str) else grade
+            for grade, cap in zip(frame[column], most, strict=True)
         ]
     return graded
+
+
+def without_blind(
+    frame: pd.DataFrame,
+    left: Mapping[str, npt.NDArray[np.object_]],
+    *,
+    figure: str,
+    label: str,
+    passed: Iterable[str],
+    unknown: str,
+) -> pd.DataFrame:
+    """Return a frame in which no label passes on a figure that blind spots leave no grade.
+
+    A label that fails stays: what was not seen takes a pass away and never a failure.
+
+    Args:
+        frame: One row a label, with or without its `reason`.
+        left: The best grades left (`caps`).
+        figure: The figure that the label rests on.
+        label: The column of labels.
+        passed: Labels that pass.
+        unknown: What they become.
+    """
+    if f"{figure}_grade" not in left:
+        return frame
+    is_blind = (left[f"{figure}_grade"] == Grade.INSUFFICIENT) & frame[label].isin(
+        [str(each) for each in passed]
+    ).to_numpy()
+    if not is_blind.any():
+        return frame
+    told = frame.assign(**{label: frame[label].where(~is_blind, unknown)})
+    if "reason" in frame:
+        told["reason"] = frame["reason"].where(~is_blind, BLIND + frame["reason"])
+    return told
 
 
 def _told(model: Model, scope: Scope, spots: Iterable[str]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import fault_fates, fault_trials, recovery, stats, words
+from analysis import coverage, fault_fates, fault_trials, recovery, stats, words
 from analysis.contracts import Contracts
 from analysis.engine import Model
 from analysis.fault_fates import Counts
@@ -99,6 +99,15 @@ def judge(
     is_untested = [key not in hit for key in keys]
     kept = ["cohort", "boundary_id", "boundary", "kind", "calls"]
     frame = pd.DataFrame(rows, columns=_COLUMNS)
+    left = coverage.caps("fault_tests", frame, model, scope)
+    frame = coverage.without_blind(
+        coverage.capped(frame, left),
+        left,
+        figure="usable_ratio",
+        label="label",
+        passed=PASSED,
+        unknown=str(Label.NOT_ENOUGH),
+    )
     return Judged(
         frame.sort_values(["cohort", "id", "from_at"], ignore_index=True),
         facts.loc[is_untested, kept].reset_index(drop=True),

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import pandas as pd
 
-from analysis import compliance, fault_tests, path_budgets, pilot, state, stats, words
+from analysis import compliance, coverage, fault_tests, path_budgets, pilot, state, stats, words
 from analysis.access import Granted, footprint
 from analysis.compliance import Label
 from analysis.contracts import Contracts
@@ -244,11 +244,25 @@ def judge(
         "coverage": _coverage(model, scope, limits["coverage"], total),
         "grants": _undeclared(model, contracts, scope),
     }
+    for key in _unseen(model, scope):
+        if gates[key].label == Result.PASSED:
+            unseen = str(Result.NOT_ENOUGH)
+            gates[key] = replace(gates[key], label=unseen, missing=coverage.BLIND.strip())
     if "escape" in limits:
         gates["escape"] = _escape(model, scope, requests, limits["escape"], total)
     if "state_kept" in limits:
         gates["state_kept"] = _state_kept(model, scope, limits["state_kept"], total)
     return [replace(gate, key=key) for key, gate in gates.items()]
+
+
+def _unseen(model: Model, scope: Scope) -> list[str]:
+    """Return the gates on requests of which too much was not seen, as `compliance` tells them."""
+    told = {"within_sla": "within_sla_ratio_grade", "downstream": "within_downstream_ratio_grade"}
+    frame = pd.DataFrame(
+        {"cohort": [scope.cohort]} | {column: ["solid"] for column in told.values()}
+    )
+    left = coverage.caps("promises", frame, model, scope)
+    return [key for key, column in told.items() if left[column][0] == stats.Grade.INSUFFICIENT]
 
 
 def _own_limits(contracts: Contracts | None) -> dict[str, float]:

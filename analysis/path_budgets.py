@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from analysis import stats, words
+from analysis import coverage, stats, words
 from analysis.ancestry import Flags
 from analysis.compliance import NOT_DOWNSTREAM, Label, callees, judge, rules_of
 from analysis.contracts import Contracts, Rule
@@ -196,7 +196,16 @@ def by_boundary(
                 "reason": _reason(label, measured, rule),
             }
         )
-    return pd.DataFrame(rows, columns=_COLUMNS)
+    frame = pd.DataFrame(rows, columns=_COLUMNS)
+    left = coverage.caps("on_path", frame, model, scope)
+    return coverage.without_blind(
+        coverage.capped(frame, left),
+        left,
+        figure="on_path_ms",
+        label="label",
+        passed=(Label.KEPT,),
+        unknown=str(Label.NOT_ENOUGH),
+    )
 
 
 def _reason(label: Label, measured: stats.Estimate, rule: Rule) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from analysis import compliance, means, stats
+from analysis import compliance, coverage, means, stats
 from analysis.contracts import Contracts
 from analysis.engine import Model
 from analysis.scope import Scope
@@ -44,7 +44,7 @@ def of_late(model: Model, contracts: Contracts | None, scope: Scope) -> pd.DataF
     frame["boundary"] = [each.get("boundary") for each in about]
     frame["kind"] = [each.get("kind") for each in about]
     frame["boundary_id"] = frame["boundary_id"].astype(object).replace(OWN, None)
-    return frame[_COLUMNS]
+    return coverage.lowered("spenders", frame[_COLUMNS], model, scope)
 
 
 def split(requests: pd.DataFrame, path: pd.DataFrame, sla_ms: float) -> pd.DataFrame:

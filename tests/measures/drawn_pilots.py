@@ -79,6 +79,7 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
             "duration_ms": duration,
             "is_failed": frame["is_failed"],
             "turn_index": 1,
+            "is_conversing": True,
             "service": "planner",
             "aggregated_input_tokens": None,
             "aggregated_output_tokens": None,
@@ -88,7 +89,7 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
     calls, paths = (
         [],
         [
-            asked[["cohort", "request_id"]].assign(
+            asked[["cohort", "trace_no", "trace_id", "request_id"]].assign(
                 node_id=node,
                 boundary_id=None,
                 kind=None,
@@ -115,6 +116,7 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
                 "callee_service": service,
                 "owner_agent": "loan",
                 "owner_service": "planner",
+                "observed_side": "both",
                 "client_ms": ms[f"ms_{place}"],
                 "handoff_ms": 1.0,
                 "queue_ms": None,
@@ -133,7 +135,7 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
         )
         calls.append(call)
         paths.append(
-            call[["cohort", "boundary_id", "kind"]].assign(
+            call[["cohort", "trace_no", "trace_id", "boundary_id", "kind"]].assign(
                 request_id=node,
                 node_id=call["call_id"],
                 call_id=call["call_id"],
@@ -155,8 +157,10 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
             parent_failure_id=None,
             outcome="root",
         ),
-        "nodes": asked[["cohort", "trace_no", "service"]].assign(
+        "nodes": asked[["cohort", "trace_no", "trace_id", "service"]].assign(
             node_id=node,
+            parent_id=pd.Series(pd.NA, index=asked.index, dtype="Int64"),
+            type="server",
             start_ns=frame["start_ns"],
             end_ns=frame["start_ns"],
             composite_id=None,
@@ -180,11 +184,13 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
             "CREATE TABLE groups AS "
             "SELECT call_id AS node_id, call_id AS group_id, cohort FROM calls"
         )
+        connection.execute("CREATE TABLE dropped (node_id BIGINT)")
         # What drawn requests say nothing of is there and empty.
         for name in CONDITIONS.keys() - tables.keys() - {"groups"}:
             connection.execute(
                 f"CREATE TABLE {name} AS SELECT call_id AS node_id, started_at AS window_at, "
-                "owner_service AS service, trace_no AS joined_trace_no, * FROM calls LIMIT 0"
+                "owner_service AS service, trace_no AS joined_trace_no, "
+                "NULL::VARCHAR AS user_id, * FROM calls LIMIT 0"
             )
     opened = duckdb.connect(":memory:")
     opened.execute(f"ATTACH '{path}' AS model (READ_ONLY)")

@@ -1,10 +1,14 @@
 """What was not seen is counted where it was not seen, and lowers the grade of what rests on it."""
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import coverage, engine, measures
+from analysis import compliance, coverage, engine, measures
+from analysis.compliance import Label
+from analysis.contract_file import parse
 from analysis.scope import Scope
 from analysis.stats import Grade
 
@@ -104,7 +108,7 @@ def test_worse_coverage_never_raises_a_grade(spot, shares, grade):
 
 
 def test_no_measure_has_a_better_grade_than_what_it_computes(models):
-    for name in coverage.DEPENDS:
+    for name in sorted(set(coverage.DEPENDS) & set(measures.COMPUTED)):
         plain = measures.COMPUTED[name].answer(models, Scope())
         graded = measures.ask(models, name, Scope())
         for column in (each for each in plain.columns if each.endswith("_grade")):
@@ -125,6 +129,56 @@ def test_traces_kept_because_they_failed_give_no_solid_rate(model):
     assert set(spots.loc[spots["blind_spot"] == "outcome_sampling", "cohort"]) == {"kept"}
     assert rates["failed_ratio_grade"]["kept"] == rates["p50_ms_grade"]["kept"] == "insufficient"
     assert rates["failed_ratio_grade"]["all"] == "indicative"
+
+
+PROMISES = parse(b"""
+sla: {p95: 2s}
+downstream_share: 30%
+boundaries:
+  - {match: "* -> agent:planner", budget: 1s}
+""")
+
+
+def test_no_promise_is_called_kept_on_traces_that_were_kept_for_their_end(model):
+    failed = "http_server POST:/ask 0..100 ! service_name=front\n  agent planner 5..95 !\n"
+    well = failed.replace("!", "")
+    built = model(
+        kept="\n".join([failed] * 100 + [well] * 5), all="\n".join([well] * 100 + [failed])
+    )
+    told = {}
+    for cohort in ("kept", "all"):
+        (budget,) = compliance.by_boundary(built, PROMISES, Scope(cohort=cohort)).to_dict("records")
+        (request,) = compliance.by_request(built, PROMISES, Scope(cohort=cohort)).to_dict("records")
+        told[cohort] = budget, request
+
+    assert [each["label"] for each, _ in told.values()] == ["not enough evidence", "kept"]
+    assert [each["sla_label"] for _, each in told.values()] == ["not enough evidence", "kept"]
+    assert [each["tail_ms_grade"] for each, _ in told.values()] == ["insufficient", "indicative"]
+    assert told["kept"][0]["reason"].startswith("Too much was not seen")
+
+
+@given(
+    st.sampled_from(list(Label)),
+    st.sampled_from(GRADES),
+    st.sampled_from(GRADES),
+)
+def test_more_unseen_never_makes_a_label_pass_and_never_excuses_a_broken_one(label, cap, more):
+    cap, more = sorted((cap, more), key=GRADES.index)
+    frame = pd.DataFrame({"label": [str(label)]})
+
+    def left(grade):
+        (found,) = coverage.without_blind(
+            frame,
+            {"share_grade": np.array([grade], dtype=object)},
+            figure="share",
+            label="label",
+            passed=(Label.KEPT,),
+            unknown=str(Label.NOT_ENOUGH),
+        )["label"]
+        return found
+
+    assert (left(more) == "kept") <= (left(cap) == "kept")
+    assert (left(cap) == "broken") == (label == "broken") == (left(more) == "broken")
 
 
 def test_what_a_probability_sampler_tells_is_no_reason_to_doubt(model):
