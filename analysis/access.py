@@ -199,7 +199,6 @@ def _unseen(
         "access": grant.access,
         "calls": 0,
         "failed": 0,
-        "traces": 0,
         "sensitivity": [],
         "is_sensitive": grant.resource in patterns,
         "grant": str(Granted.UNSEEN),
@@ -212,16 +211,16 @@ def _unseen(
 
 _USE = ("cohort", "agent", "resource", "access")
 _NEVER: Mapping[Hashable, Any] = MappingProxyType(
-    {"calls": 0, "failed": 0, "traces": 0, "units": 0, "turns": 0, "sensitivity": []}
+    {"calls": 0, "failed": 0, "units": 0, "turns": 0, "sensitivity": []}
 )
 _SHARE = ("agent_units", *tails.columns("used_ratio", stats.NOTHING))
 _COLUMNS = [
-    *(*_USE, "kind", "calls", "failed", "rows", "traces", "units", "turns"),
+    *(*_USE, "kind", "calls", "failed", "rows", "units", "turns"),
     *("first_at", "last_at", "first_trace_id", "first_version", "sensitivity", "is_sensitive"),
     *("is_sensitivity_inferred", "grant", "is_new", "before_access", *_SHARE),
 ]
 _USE_COLUMNS = [
-    *(*_USE, "kind", "calls", "failed", "rows", "traces", "units", "turns"),
+    *(*_USE, "kind", "calls", "failed", "rows", "units", "turns"),
     *("first_at", "last_at", "first_trace_id", "first_version", "sensitivity"),
     *("is_sensitivity_inferred", *_SHARE),
 ]

@@ -1,4 +1,8 @@
-"""The cards at the head of the metric files: question, unit, and which way is better."""
+"""The cards at the head of the metric files: question, unit, and which way is better.
+
+A metric answers a question. A sample has a row a call, request, span or unit: it is what measures
+compute intervals from, found by its name as a metric is, but no answer that a person reads whole.
+"""
 
 import re
 from dataclasses import dataclass
@@ -7,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 METRICS = Path(__file__).parent / "sql" / "metrics"
+SAMPLES = METRICS.with_name("samples")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _FIELD = re.compile(r"-- (unit|better|grain): (.+)")
@@ -40,9 +45,12 @@ class Card:
 
 @cache
 def card(name: str, folder: Path = METRICS) -> Card:
-    """Return the card of one metric; raises CardError where there is no file or no card."""
-    path = folder / f"{name}.sql"
-    if not _NAME.fullmatch(name) or not path.is_file():
+    """Return the card of a metric or sample; raises CardError where there is no file or no card."""
+    places = (folder, SAMPLES) if folder == METRICS else (folder,)
+    path = next(
+        (place / f"{name}.sql" for place in places if (place / f"{name}.sql").is_file()), None
+    )
+    if not _NAME.fullmatch(name) or path is None:
         raise CardError(f"No metric is called {name!r}. There are: {', '.join(names(folder))}.")
     sql = path.read_text(encoding="utf-8")
     lines = sql.splitlines()
@@ -71,5 +79,6 @@ def names(folder: Path = METRICS) -> tuple[str, ...]:
 
 
 def cards(folder: Path = METRICS) -> tuple[Card, ...]:
-    """Return every card, sorted by name; raises CardError at the first file without one."""
-    return tuple(card(name, folder) for name in names(folder))
+    """Return every card, samples' too, by name; raises CardError at the first file without one."""
+    also = names(SAMPLES) if folder == METRICS else ()
+    return tuple(card(name, folder) for name in sorted({*names(folder), *also}))

@@ -14,7 +14,7 @@ from typing import Self
 import duckdb
 import pandas as pd
 
-from analysis import build, catalog, globs
+from analysis import build, catalog, globs, loading
 from analysis.scope import CONDITIONS, Scope
 from ingest.errors import OrchriskError
 from ingest.lake import Lake
@@ -38,6 +38,14 @@ _TOLD = f"""
     )
 """
 
+# Distinct whole numbers are counted exactly, quickest by a mark in a row of bits for each. Beyond
+# so many bytes of marks, of all groups and threads, one by one: that takes five times as long.
+MARKS_BYTES = 1 << 29
+_ONE_BY_ONE = {
+    name: f"CREATE TEMP MACRO {name}(number) AS count(DISTINCT number)"
+    for name in ("count_units", "count_turns", "count_daily_units")
+}
+
 
 class TooSlow(OrchriskError, TimeoutError):  # noqa: N818 - it says what happened
     """A question that took longer than it was given."""
@@ -59,6 +67,7 @@ class Model:
     _kept: dict[tuple[str, Scope, tuple[str, ...]], pd.DataFrame] | None = field(
         default=None, repr=False, compare=False
     )
+    _macros: str = field(default=";".join(_ONE_BY_ONE.values()), repr=False, compare=False)
 
     def ask(
         self, metric: str, scope: Scope | None = None, *, timeout_s: float = TIMEOUT_S
@@ -121,6 +130,7 @@ class Model:
         """Open a cursor on which the relations' names mean only what the scope asks for."""
         with self._connection.cursor() as cursor:
             cursor.execute("USE model")
+            cursor.execute(self._macros)
             asked = (scope or Scope()).values()
             for name, value in asked.items():
                 cursor.execute(f"SET VARIABLE scope_{name} = ?", [value])
@@ -136,6 +146,10 @@ class Model:
                         f"CREATE TEMP VIEW {relation} AS SELECT {told} FROM model.main.{relation} "
                         f"WHERE {where}"
                     )
+            if self.sensitive:
+                # What is kept knows no contract.
+                pairs = loading.selection("sensitive_pairs")
+                cursor.execute(f"CREATE OR REPLACE TEMP VIEW sensitive_pairs AS {pairs}")
             yield cursor
 
 
@@ -152,7 +166,7 @@ def connect(lake: Path | str, *, cache: Path | None = None) -> Model:
     spill = tempfile.mkdtemp(prefix="orchrisk-")
     weakref.finalize(connection, shutil.rmtree, spill, ignore_errors=True)
     _lock(connection, spill)
-    return Model(state.fingerprint, path, connection, Path(lake))
+    return Model(state.fingerprint, path, connection, Path(lake), _macros=_macros(connection))
 
 
 def _lock(connection: duckdb.DuckDBPyConnection, spill: str) -> None:
@@ -172,6 +186,27 @@ def _lock(connection: duckdb.DuckDBPyConnection, spill: str) -> None:
         ("lock_configuration", True),
     ):
         connection.execute(f"SET {setting} = ?", [value])
+
+
+def _macros(connection: duckdb.DuckDBPyConnection) -> str:
+    """Return what questions count units and turns with, as it suits the size of the model."""
+    (size,) = connection.execute(
+        "SELECT units, turns, groups, greatest(days, 1) FROM model.sizes"
+    ).fetchall()
+    units, turns, groups, days = size
+    asked = {
+        "count_units": (units, groups),
+        "count_turns": (turns, groups),
+        "count_daily_units": (units, groups * days),
+    }
+    threads = os.cpu_count() or 1
+    return ";".join(
+        f"CREATE TEMP MACRO {name}(number) AS "
+        f"coalesce(bit_count(bitstring_agg(number, 0, {most})), 0)"
+        if most // 8 * rows * threads <= MARKS_BYTES
+        else _ONE_BY_ONE[name]
+        for name, (most, rows) in asked.items()
+    )
 
 
 @contextmanager

@@ -20,18 +20,14 @@ def reach(model: Model, scope: Scope) -> pd.DataFrame:
     """
     whole = replace(scope, boundary=None, agent=None)
     met = model.ask("blast_radius", whole)
-    requests = model.ask("request_latencies", whole)
     sizes = {
-        str(cohort): some.groupby("unit_id").size() for cohort, some in requests.groupby("cohort")
+        str(cohort): some for cohort, some in model.ask("request_sizes", whole).groupby("cohort")
     }
-    conversations = requests.groupby("cohort")["conversation_id"].nunique()
-    tenants = requests.groupby("cohort")["tenant"].nunique()
     names = _names(model, whole)
     met["boundary_id"] = met["boundary_id"].astype(object).where(met["boundary_id"].notna(), "")
     rows = []
     for (cohort, boundary), some in met.groupby(["cohort", "boundary_id"], sort=True):
         of_cohort = sizes[str(cohort)]
-        hits = some.set_index("unit_id")["requests"].reindex(of_cohort.index, fill_value=0)
         began, failing = some["origins"] > 0, some["failing_calls"] > 0
         rows.append(
             {
@@ -42,11 +38,11 @@ def reach(model: Model, scope: Scope) -> pd.DataFrame:
                 "requests": int(some["requests"].sum()),
                 "visible_requests": int(some["visible_requests"].sum()),
                 "conversations": int(some["conversation_id"].nunique()),
-                "of_conversations": int(conversations.get(cohort, 0)),
+                "of_conversations": int(of_cohort["conversations"].sum()),
                 "tenants": len({name for told in some["tenants"] for name in told}),
-                "of_tenants": int(tenants.get(cohort, 0)),
+                "of_tenants": int(of_cohort["tenants"].max()),
                 "operations": sorted({name for told in some["operations"] for name in told}),
-                **_told("reached_ratio", stats.proportion_of_counts(hits, of_cohort)),
+                **_told("reached_ratio", _reached(some, of_cohort)),
                 **_told(
                     "escape_ratio",
                     stats.proportion_of_counts(
@@ -82,7 +78,7 @@ def retries(model: Model, scope: Scope) -> pd.DataFrame:
             _by_bucket(some, "weighed_tries"),
             _by_bucket(some, "weighed_logical"),
             int(some["logical"].sum()),
-            int(some["units"].sum()),
+            int(some["units"].max()),
         )
         sums = {name: int(some[name].sum()) for name in ("calls", "logical", "tries", "retried")}
         rows.append(
@@ -128,6 +124,17 @@ def hidden(model: Model, scope: Scope) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=[*key, *_HIDDEN])
     order = ["cohort", "path_ms", "failures", *key[1:]]
     return frame.sort_values(order, ascending=[True, False, False, *[True] * 3], ignore_index=True)
+
+
+def _reached(met: pd.DataFrame, of_cohort: pd.DataFrame) -> stats.Estimate:
+    """Return the share of requests that met a failure; units that met none count by their size."""
+    hit = met["of_requests"].value_counts()
+    sizes = of_cohort.set_index("requests")["units"]
+    return stats.proportion_of_counts(
+        [*met["requests"], *([0] * len(sizes))],
+        [*met["of_requests"], *sizes.index],
+        units=[*([1] * len(met)), *(sizes - hit.reindex(sizes.index, fill_value=0))],
+    )
 
 
 def _told(name: str, estimate: stats.Estimate) -> dict[str, object]:

@@ -146,7 +146,7 @@ def _ungranted(uses: pd.DataFrame) -> list[Finding]:
             Level.ERROR,
             (said := f"{use['agent']} {use['access']} {use['resource']}"),
             f"{said}: no grant of the contract covers it; "
-            f"seen in {words.counted(use['traces'], 'trace')}"
+            f"seen in {words.counted(use['calls'], 'call')}"
             f"{', on sensitive data' if use['is_sensitive'] else ''}.",
             owner=use["agent"],
             trace_ids=(use["first_trace_id"],),

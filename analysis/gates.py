@@ -144,7 +144,8 @@ def _said(gate: Gate) -> str:
     if gate.key == "containment" and gate.missing:
         return f"{gate.name}: {gate.missing.rstrip('.')}"
     if gate.unit == "traces":
-        return f"Accesses beyond the grants in at least {measured} traces ({gate.missing})"
+        units = f"{measured} conversations, else traces"
+        return f"Accesses beyond the grants in at least {units} ({gate.missing})"
     if gate.unit == "boundaries":
         broken = words.count(gate.required - gate.measured)
         what = "share of the critical path" if gate.key == "on_path" else "latency budget"
@@ -448,7 +449,7 @@ def _undeclared(model: Model, contracts: Contracts | None, scope: Scope) -> Gate
     broken = used[used["grant"] == Granted.NOT_GRANTED]
     traces = int(model.ask("trace_coverage", scope)["traces"].sum())
     if not broken.empty:
-        seen = float(broken["traces"].max())
+        seen = float(broken["units"].max())
         uses = [f"{use.agent} {use.access} {use.resource}" for use in broken.itertuples()]
         named = _some(uses)
         return Gate(

@@ -120,6 +120,13 @@ def made_across() -> set[str]:
     return {name for path in steps_across() for name in _KEPT.findall(path.read_text("utf-8"))}
 
 
+def selection(table: str) -> str:
+    """Return the query that makes a kept table, as it stands in its file."""
+    begin = f"CREATE OR REPLACE TABLE {table} AS\n"
+    (text,) = (text for path in all_steps() if begin in (text := path.read_text(encoding="utf-8")))
+    return text.partition(begin)[2].partition(";")[0]
+
+
 def run_whole(connection: duckdb.DuckDBPyConnection) -> None:
     """Make what looks at all traces at once, from what the other steps keep."""
     for path in steps_whole():

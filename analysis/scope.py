@@ -79,6 +79,29 @@ CONDITIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "service": "service = getvariable('scope_service')",
             "agent": "agent = getvariable('scope_agent')",
         },
+        "endless": _COHORT
+        | _TIME
+        | _VARIANT
+        | _SERVICE
+        | {"agent": "who = 'agent:' || getvariable('scope_agent')"},
+        "open_traces": _COHORT,
+        # The units an agent worked in are told apart by it alone.
+        "work": _COHORT
+        | {
+            "since": "last_at >= getvariable('scope_since')",
+            "until": "began_at < getvariable('scope_until')",
+            "agent": "agent = getvariable('scope_agent')",
+        },
+        "service_work": _COHORT
+        | _SERVICE
+        | {
+            "since": "last_at >= getvariable('scope_since')",
+            "until": "began_at < getvariable('scope_until')",
+        },
+        "sensitive_pairs": _COHORT
+        | _TIME
+        | {"agent": "agent = getvariable('scope_agent')"}
+        | dict.fromkeys(("service", "boundary", "variant"), _OF_CALL),
         "gaps": _COHORT | _BOUNDARY | {"service": "service = getvariable('scope_service')"},
         "clocks": _COHORT
         | {

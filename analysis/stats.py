@@ -307,7 +307,12 @@ def proportion(
 
 
 def proportion_of_counts(
-    events: ArrayLike, sizes: ArrayLike, n: int | None = None, *, level: float = LEVEL
+    events: ArrayLike,
+    sizes: ArrayLike,
+    n: int | None = None,
+    *,
+    units: ArrayLike | None = None,
+    level: float = LEVEL,
 ) -> Estimate:
     """Return a share from the events and the size of each unit.
 
@@ -315,16 +320,19 @@ def proportion_of_counts(
         events: Events (or their weight) of each unit.
         sizes: Observations (or their weight) of each unit.
         n: Observations in all, where sizes are weights.
+        units: How many units of these events and this size there are; one unless told.
         level: Confidence of the two-sided interval.
     """
     hits, size = np.asarray(events, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
-    total = float(size.sum())
+    of_each = np.ones(len(size)) if units is None else np.asarray(units, dtype=np.float64)
+    hits, size, of_each = (each[of_each > 0] for each in (hits, size, of_each))
+    total = float((size * of_each).sum())
     if total <= 0:
         return NOTHING
     count = round(total) if n is None else n
-    clusters = int((size > 0).sum())
-    share = min(1.0, max(0.0, float(hits.sum()) / total))
-    event_units = min(int((hits > 0).sum()), int((size - hits > _EPSILON).sum()))
+    clusters = int(of_each[size > 0].sum())
+    share = min(1.0, max(0.0, float((hits * of_each).sum()) / total))
+    event_units = int(min(of_each[hits > 0].sum(), of_each[size - hits > _EPSILON].sum()))
     if event_units == 0:
         n_eff = float(clusters)
     elif clusters == count and size.max() == size.min():
@@ -332,7 +340,7 @@ def proportion_of_counts(
     else:
         deff = 1.0
         if clusters > 1:
-            spread = float(np.square(hits - share * size).sum())
+            spread = float((np.square(hits - share * size) * of_each).sum())
             variance = clusters / (clusters - 1) * spread / total**2
             deff = max(1.0, variance * count / (share * (1 - share)))
         # One unit with events shows no spread: the least known is one degree of freedom.

@@ -37,33 +37,56 @@ def conversations(model: Model, scope: Scope) -> pd.DataFrame:
     Conversations are the unit. `n` counts those that tell the quantity; what no conversation is
     told for is `outside`, so that total + outside is the sum over all calls.
     """
-    told = model.ask("conversation_usage", scope)
-    rows = []
-    for cohort, of_cohort in told.groupby("cohort", sort=True):
-        is_named = of_cohort["conversation_id"].notna()
-        for quantity in TAKEN:
-            named = of_cohort[is_named & of_cohort[quantity].notna()]
-            values = named[quantity].to_numpy(np.float64)
-            ordered = stats.sample(values, named["conversation_id"], named["weight"])
-            rows.append(
-                {"cohort": cohort, "quantity": quantity, "n": len(named)}
-                | {
-                    name: figure
-                    for quantile, p in QUANTILES.items()
-                    for name, figure in tails.columns(
-                        quantile, stats.percentile(ordered, p)
-                    ).items()
-                }
-                | {
-                    "total": float(values.sum()),
-                    "outside": float(of_cohort.loc[~is_named, quantity].fillna(0).sum()),
-                    "most": float(values.max()) if len(values) else float("nan"),
-                    "most_conversation_id": named["conversation_id"].iloc[int(values.argmax())]
-                    if len(values)
-                    else None,
-                }
-            )
+    told = samples.each(
+        model,
+        scope,
+        [*TAKEN, "is_named"],
+        lambda _, taken: [_taken(taken, quantity) for quantity in TAKEN],
+        metric="conversation_usage",
+        by={"cohort": "cohort"},
+    )
+    rows = [{"cohort": cohort} | row for (cohort,), rows in told.items() for row in rows]
+    most = {row["most_unit"] for row in rows} - {None}
+    with model.relations(scope) as cursor:
+        # Rows hold a unit as a hash; here it is that of a hash.
+        named = cursor.execute(
+            """
+            SELECT DISTINCT
+                hash(hash(conversation_id)),
+                conversation_id
+            FROM calls
+            WHERE conversation_id IS NOT NULL
+                AND hash(hash(conversation_id)) IN (SELECT unnest(?::UBIGINT[]))
+            """,
+            [sorted(most)],
+        ).fetchall()
+    names = dict(named)
+    rows = [row | {"most_conversation_id": names.get(row["most_unit"])} for row in rows]
     return pd.DataFrame(rows, columns=_CONVERSATIONS)
+
+
+def _taken(conversations: pd.DataFrame, quantity: str) -> dict[str, object]:
+    """Return what is said of one quantity of conversations, and what calls of none took of it."""
+    is_named = conversations["is_named"].to_numpy(np.bool_)
+    taken = conversations[quantity].to_numpy(np.float64)
+    is_told = is_named & ~np.isnan(taken)
+    values = taken[is_told]
+    units, weights = (conversations[name].to_numpy()[is_told] for name in ("unit_id", "weight"))
+    ordered = stats.sample(values, units, weights)
+    return (
+        {"quantity": quantity, "n": len(values)}
+        | {
+            name: figure
+            for quantile, p in QUANTILES.items()
+            for name, figure in tails.columns(quantile, stats.percentile(ordered, p)).items()
+        }
+        | {
+            "total": float(values.sum()),
+            "outside": float(np.nansum(taken[~is_named])),
+            "most": float(values.max()) if len(values) else float("nan"),
+            "most_unit": int(units[values.argmax()]) if len(values) else None,
+        }
+    )
 
 
 def _answered(calls: pd.DataFrame) -> dict[str, object]:

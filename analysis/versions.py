@@ -108,7 +108,9 @@ def pairs(model: Model, scope: Scope) -> pd.DataFrame:
         others = here.drop(index=some.index)
         mine, rest = _failed(some), _failed(others)
         change, lower, upper = stats.difference(rest, mine)
-        failing = int((some["failed"] > 0).sum() + (others["failed"] > 0).sum())
+        failing = sum(
+            int(side.loc[side["unit_failed"] > 0, "units"].sum()) for side in (some, others)
+        )
         label = "too few"
         if failing >= MIN_FAILING_UNITS and not np.isnan(lower):
             label = "more failures" if lower > 0 else "fewer failures" if upper < 0 else "alike"
@@ -118,18 +120,16 @@ def pairs(model: Model, scope: Scope) -> pd.DataFrame:
                 name: some[name].iloc[0]
                 for name in ("boundary", "caller_service", "callee_service")
             }
-            | {name: int(some[name].sum()) for name in ("calls", "failed", "mixed_calls")}
-            | {"units": some["unit_id"].nunique()}
+            | {
+                "calls": _sum(some, "unit_calls"),
+                "failed": _sum(some, "unit_failed"),
+                "mixed_calls": int(some["mixed_calls"].iloc[0]),
+                "units": int(some["units"].sum()),
+            }
             | tails.columns("error_ratio", mine)
             | {"error_change": change, "error_change_lower": lower, "error_change_upper": upper}
             | {"label": label if len(others) else "only pair"}
-            | {name: some[name].min() for name in ("first_mixed_at", "first_at")}
-            | {name: some[name].max() for name in ("last_mixed_at", "last_at")}
-            | {
-                "first_trace_id": some.sort_values("first_at", kind="stable")[
-                    "first_trace_id"
-                ].iloc[0]
-            }
+            | {name: some[name].iloc[0] for name in _PAIR_ENDS}
         )
     return pd.DataFrame(rows, columns=[*key, *_PAIRS])
 
@@ -189,20 +189,26 @@ def _between(calls: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp) -> pd.
 
 
 def _failed(some: pd.DataFrame) -> stats.Estimate:
-    sums = some.groupby("unit_id")[["weighed_failed", "weighed", "calls"]].sum()
-    if sums.empty:
+    """Return the share of failed calls; a unit that met several pairs counts for each."""
+    if some.empty:
         return stats.NOTHING
+    calls = _sum(some, "unit_calls")
     told = stats.proportion_of_counts(
-        sums["weighed_failed"], sums["weighed"], int(sums["calls"].sum())
+        some["unit_weighed_failed"], some["unit_weighed"], calls, units=some["units"]
     )
-    return replace(told, n=int(sums["calls"].sum()))
+    return replace(told, n=calls)
+
+
+def _sum(some: pd.DataFrame, column: str) -> int:
+    return int((some[column] * some["units"]).sum())
 
 
 _CHANGE = ["who", "what", "changed_at", "unit", "before_days", "after_days"]
 _NAMES = ("boundary", "caller_service", "callee_service")
+_PAIR_ENDS = ("first_mixed_at", "last_mixed_at", "first_at", "last_at", "first_trace_id")
 _PAIRS = [
     *(*_NAMES, "calls", "failed", "mixed_calls", "units"),
     *tails.columns("error_ratio", stats.NOTHING),
     *("error_change", "error_change_lower", "error_change_upper", "label"),
-    *("first_mixed_at", "last_mixed_at", "first_at", "last_at", "first_trace_id"),
+    *_PAIR_ENDS,
 ]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import causes, contracts, measures, replay, summary, words
+from analysis import catalog, causes, contracts, measures, replay, summary, words
 from analysis.engine import Model
 from analysis.scope import Scope
 from app.answers import COULD_NOT_TELL, TOP, YES, Answer, opened
@@ -29,7 +29,7 @@ def metric(
     if name is None:
         questions = {each: measures.question(each) for each in known}
         return Answer(questions, table(("metric", "question"), list(questions.items())))
-    if name not in known:
+    if name not in known and name not in catalog.names(catalog.SAMPLES):
         raise LakeError(f"No metric is called {name!r}.\nHint: `orchrisk metric` lists them.")
     model, _ = opened(lake, contracts_file)
     frame = measures.ask(model, name, scope)

@@ -333,7 +333,7 @@ def test_any_name_from_a_trace_is_written_whole_and_never_as_markup(name):
             "agent": [name],
             "access": ["read"],
             "resource": [name],
-            "traces": [1],
+            "calls": [1],
             "is_sensitive": [True],
             "first_trace_id": ["a" * 32],
         }

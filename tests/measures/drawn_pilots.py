@@ -56,6 +56,7 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
     node = np.arange(len(frame), dtype=np.int64) * width
     ms = frame[[f"ms_{place}" for place in range(len(BOUNDARIES))]]
     duration = frame["own_ms"] + ms.sum(axis=1)
+    units = pd.factorize(frame["unit"])[0].astype("int32")
     common = {
         "cohort": frame["cohort"],
         "trace_no": np.arange(len(frame)),
@@ -63,8 +64,10 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
         "start_ns": frame["start_ns"],
         "started_at": pd.to_datetime(frame["start_ns"], unit="ns"),
         "day": pd.to_datetime(frame["start_ns"], unit="ns").dt.date,
-        "conversation_id": frame["unit"],
-        "unit_id": frame["unit"],
+        "conversation_id": frame["unit"].astype(str),
+        "unit_id": frame["unit"].astype(str),
+        "unit_no": units,
+        "bucket": units % 100,
         "pilot_variant": None,
         "tenant": None,
         "environment": None,
@@ -86,6 +89,7 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
             "aggregated_cost_usd": None,
         }
     )
+    told = {"service": "planner", "is_leaf": True, "weight": 1.0, "bucket": units % 100}
     calls, paths = (
         [],
         [
@@ -94,6 +98,7 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
                 boundary_id=None,
                 kind=None,
                 self_ns=(frame["own_ms"] * 1e6).astype("int64"),
+                **told,
             )
         ],
     )
@@ -140,6 +145,7 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
                 node_id=call["call_id"],
                 call_id=call["call_id"],
                 self_ns=(call["client_ms"] * 1e6).astype("int64"),
+                **told,
             )
         )
     every = pd.concat(calls, ignore_index=True)
@@ -198,8 +204,13 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
 
 
 def _accesses(calls: pd.DataFrame, access: str) -> pd.DataFrame:
-    columns = ["cohort", "call_id", "trace_id", "kind", "started_at", "is_error", "pilot_variant"]
+    columns = [
+        *("cohort", "call_id", "trace_id", "kind", "started_at", "is_error", "pilot_variant"),
+        *("service_version", "weight", "unit_no", "owner_agent"),
+    ]
     return calls.loc[calls["kind"] == "service", columns].assign(
+        turn_no=None,
+        is_first_of_call=True,
         agent="loan",
         resource="postgresql.crm.customers",
         access=access,

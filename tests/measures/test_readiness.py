@@ -333,6 +333,12 @@ def test_a_use_beyond_the_grants_fails_its_gate_and_names_itself(model_of):
             "sensitivity": None,
             "is_sensitivity_inferred": False,
             "pilot_variant": None,
+            "service_version": "1",
+            "weight": 1.0,
+            "unit_no": range(5),
+            "turn_no": None,
+            "owner_agent": "loan",
+            "is_first_of_call": True,
         }
     )
     model = model_of(days, accesses=uses)

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -98,6 +100,19 @@ def test_the_order_of_units_does_not_matter(units, random):
     other = stats.proportion_of_counts(other_events, other_sizes)
 
     assert (found.value, found.lower, found.upper) == EXACT((other.value, other.lower, other.upper))
+
+
+@given(UNITS)
+def test_units_that_are_alike_may_be_told_once_with_their_number(units):
+    alike = Counter(units)
+    events, sizes = np.array(list(alike)).T
+
+    told = stats.proportion_of_counts(events, sizes, units=list(alike.values()))
+    each = stats.proportion_of_counts(*np.array(units).T)
+
+    assert (told.value, told.lower, told.upper) == EXACT((each.value, each.lower, each.upper))
+    assert (told.n, told.units, told.grade) == (each.n, each.units, each.grade)
+    assert told.n_eff == pytest.approx(each.n_eff)
 
 
 @given(UNITS)

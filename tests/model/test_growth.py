@@ -50,6 +50,30 @@ KINDS = (
     """,
 )
 
+# what stands for what, and where
+NUMBERED = (
+    (
+        "unit_no",
+        "unit_id",
+        """
+        SELECT unit_no, unit_id FROM calls
+        UNION ALL SELECT unit_no, unit_id FROM requests
+        UNION ALL SELECT accesses.unit_no, calls.unit_id FROM accesses JOIN calls USING (call_id)
+        """,
+    ),
+    (
+        "turn_no",
+        "turn_key",
+        """
+        SELECT turn_no, turn_key FROM trace_units
+        UNION ALL
+        SELECT accesses.turn_no, trace_units.turn_key
+        FROM accesses
+        LEFT JOIN trace_units USING (trace_no)
+        """,
+    ),
+)
+
 
 def drawn_rows(drawn, seed: int, traces: int, *, place: str = "") -> list[dict]:
     rng = random.Random(seed)
@@ -73,14 +97,34 @@ def drawn_rows(drawn, seed: int, traces: int, *, place: str = "") -> list[dict]:
 
 
 def tables(path: Path) -> dict[str, list[tuple]]:
-    """Every row of every table of a model, sorted as text, for the order of rows says nothing."""
+    """Every row of every table of a model, sorted as text, for the order of rows says nothing.
+
+    Numbers that only tell units and turns apart are held against what they stand for.
+    """
     with duckdb.connect(str(path), read_only=True) as connection:
         names = [name for (name,) in connection.execute("SHOW TABLES").fetchall()]
-        return {
-            name: sorted(map(repr, connection.execute(f"FROM {name}").fetchall()))
-            for name in names
-            if name != "lake_files"
-        }
+        told = {}
+        for name in names:
+            columns = {row[0] for row in connection.execute(f"DESCRIBE {name}").fetchall()}
+            same = ", ".join(sorted({"unit_no", "turn_no"} & columns))
+            rows = connection.execute(
+                f"SELECT * {f'EXCLUDE ({same})' if same else ''} FROM {name}"
+            ).fetchall()
+            told[name] = sorted(map(repr, rows))
+        for number, key, relation in NUMBERED:
+            ((numbers, keys, both, unnumbered),) = connection.execute(
+                f"""
+                SELECT
+                    count(DISTINCT {number}),
+                    count(DISTINCT {key}),
+                    count(DISTINCT ({number}, {key})) FILTER ({key} IS NOT NULL),
+                    count(*) FILTER (({number} IS NULL) <> ({key} IS NULL))
+                FROM ({relation})
+                """
+            ).fetchall()
+            assert numbers == keys == both > 0
+            assert unnumbered == 0
+        return {name: rows for name, rows in told.items() if name not in ("lake_files", "sizes")}
 
 
 def built(lake: Path, target: Path, *, a_load: int = growth.SPANS_A_LOAD) -> dict[str, list[tuple]]:

@@ -116,6 +116,7 @@ WHERE again.call_id = calls.call_id
 UPDATE model.accesses
 SET
     caller = moved.caller,
+    owner_agent = moved.owner_agent,
     agent = coalesce(moved.agent, '?')
 FROM moved
 WHERE moved.call_id = accesses.call_id;

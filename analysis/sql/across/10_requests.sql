@@ -258,7 +258,10 @@ SELECT
     CASE
         WHEN entries.conversation_id IS NOT NULL THEN coalesce(entries.told_turn, numbered.turn_index)
     END                                  AS turn_index,
-    coalesce(numbered.is_resume, false)  AS is_resume
+    coalesce(numbered.is_resume, false)  AS is_resume,
+    (hash(entries.unit_id) % 100)::UTINYINT  AS bucket,
+    -- told by whole/05_numbers.sql
+    NULL::INTEGER                        AS unit_no
 FROM entries
 ANTI JOIN joins
     ON joins.node_id = entries.request_id

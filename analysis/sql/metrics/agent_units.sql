@@ -6,50 +6,55 @@
 
 WITH
 
--- the unit of what a trace made: its own request's, or that of the trace it surely is a part of
-homes AS (
-    SELECT
-        joins.trace_no,
-        min(joins.joined_trace_no)  AS home_no,
-        min(requests.unit_id)       AS unit_id
-    FROM joins
-    INNER JOIN requests
-        ON requests.trace_no = joins.joined_trace_no
-    ANTI JOIN requests AS own
-        ON own.trace_no = joins.trace_no
-    GROUP BY joins.trace_no
-    HAVING min(requests.unit_id) = max(requests.unit_id)
-        AND min(joins.joined_trace_no) = max(joins.joined_trace_no)
-),
-
 worked AS (
     SELECT
-        calls.cohort,
-        coalesce(calls.owner_agent, calls.owner_service, '?')  AS agent,
-        coalesce(homes.unit_id, calls.unit_id)                 AS unit_id,
-        count(*)                                               AS calls,
-        avg(calls.weight)                                      AS weight,
-        min(calls.started_at)                                  AS first_at,
-        max(calls.started_at)                                  AS last_at
+        cohort,
+        coalesce(owner_agent, owner_service, '?')  AS agent,
+        count_units(unit_no)                       AS units,
+        max(weight)                                AS weight,
+        count(*)                                   AS calls,
+        min(started_at)                            AS first_at,
+        max(started_at)                            AS last_at
     FROM calls
-    LEFT JOIN homes
-        ON homes.trace_no = calls.trace_no
+    GROUP BY ALL
+),
+
+-- only where units count differently
+weighed AS (
+    SELECT
+        cohort,
+        agent,
+        sum(weight)                    AS units,
+        sum(weight)^2 / sum(weight^2)  AS n_eff
+    FROM (
+        SELECT
+            cohort,
+            coalesce(owner_agent, owner_service, '?')  AS agent,
+            unit_no,
+            avg(weight)                                AS weight
+        FROM calls
+        WHERE (
+            SELECT min(weight) < max(weight)
+            FROM calls
+        )
+        GROUP BY ALL
+    )
     GROUP BY ALL
 )
 
 SELECT
-    cohort,
-    agent,                                       -- owner agent, else service, as in accesses
-    count(*)                    AS units,        -- conversations, else traces, in which it called anything
-    sum(weight)                 AS weighed_units,  -- units these stand for, where traces were sampled
-    sum(weight)^2 / sum(weight^2)  AS n_eff,     -- units of one weight that would tell as much (Kish)
-    sum(calls)::BIGINT          AS calls,
-    min(first_at)               AS first_at,
-    max(last_at)                AS last_at
+    worked.cohort,
+    worked.agent,                                -- owner agent, else service, as in accesses
+    worked.units,                                -- conversations, else traces, in which it called anything
+    coalesce(weighed.units, worked.units * worked.weight)  AS weighed_units,  -- units these stand for, where traces were sampled
+    coalesce(weighed.n_eff, worked.units)  AS n_eff,  -- units of one weight that would tell as much (Kish)
+    worked.calls,
+    worked.first_at,
+    worked.last_at
 FROM worked
-GROUP BY
-    cohort,
-    agent
+LEFT JOIN weighed
+    ON weighed.cohort = worked.cohort
+    AND weighed.agent = worked.agent
 ORDER BY
-    cohort,
-    agent
+    worked.cohort,
+    worked.agent

@@ -6,13 +6,6 @@
 
 WITH
 
-known AS (
-    SELECT
-        *,
-        (hash(unit_id) % 100)::INTEGER  AS bucket
-    FROM requests
-),
-
 named AS (
     SELECT
         boundary_id,
@@ -29,16 +22,16 @@ named AS (
 
 origins AS (
     SELECT
-        known.cohort,
-        known.operation,
-        known.bucket,
-        known.unit_id,
+        requests.cohort,
+        requests.operation,
+        requests.bucket,
+        requests.unit_id,
         failures.boundary_id,
-        coalesce(named.place, 'service:' || coalesce(known.service, '?'))  AS place,
-        failures.origin_weight * known.weight                              AS failed
+        coalesce(named.place, 'service:' || coalesce(requests.service, '?'))  AS place,
+        failures.origin_weight * requests.weight                              AS failed
     FROM failures
-    INNER JOIN known
-        ON known.request_id = failures.request_id
+    INNER JOIN requests
+        ON requests.request_id = failures.request_id
     LEFT JOIN named
         ON named.boundary_id = failures.boundary_id
     WHERE failures.is_origin
@@ -52,7 +45,7 @@ origins AS (
         unit_id,
         'service:' || coalesce(service, '?')  AS place,
         weight
-    FROM known
+    FROM requests
 )
 
 SELECT

@@ -6,152 +6,206 @@
 
 WITH
 
--- the unit of what a trace made: its request's, or that of the trace it surely is a part of
-homes AS (
+-- Calls of one kind tell one part; all of them tell the parameters of the models they ask.
+of_agents AS (
     SELECT
-        trace_no,
-        min(unit_id)  AS unit_id
-    FROM (
-        SELECT
-            trace_no,
-            unit_id
-        FROM requests
-        UNION ALL
-        SELECT
-            parts.trace_no,
-            requests.unit_id
-        FROM (
-            SELECT DISTINCT
-                trace_no,
-                joined_trace_no
-            FROM joins
-        ) AS parts
-        INNER JOIN requests
-            ON requests.trace_no = parts.joined_trace_no
-        ANTI JOIN requests AS own
-            ON own.trace_no = parts.trace_no
-    )
-    GROUP BY trace_no
-    HAVING min(unit_id) = max(unit_id)
-),
-
--- one row a trace and part
-told AS (
-    SELECT
-        'agent:' || owner_agent                                      AS who,
-        CASE
-            WHEN kind = 'model' THEN 'model'
-            WHEN kind = 'agent' THEN 'handoff'
-            WHEN kind IN ('tool', 'mcp') THEN 'tool'
-        END                                                          AS part,
-        callee                                                       AS value,
+        owner_agent                                                  AS agent,
         cohort,
-        trace_no,
-        any_value(unit_id)                                           AS unit_id,
-        any_value(trace_id)                                          AS trace_id,
-        min(started_at)                                              AS first_at,
-        max(started_at)                                              AS last_at,
-        count(*)                                                     AS calls
+        kind,
+        callee,
+        model_parameters,
+        unit_no,
+        started_at,
+        call_id
     FROM calls
     WHERE owner_agent IS NOT NULL
         AND kind IN ('model', 'agent', 'tool', 'mcp')
-        AND callee NOT LIKE '%?'
-    GROUP BY ALL
-    UNION ALL
+),
+
+told AS (
     SELECT
-        'agent:' || owner_agent                                      AS who,
-        'parameters'                                                 AS part,
-        model_parameters                                             AS value,
-        cohort,
-        trace_no,
-        any_value(unit_id)                                           AS unit_id,
-        any_value(trace_id)                                          AS trace_id,
+        'agent:' || agent                                            AS who,
+        CASE kind WHEN 'model' THEN 'model' WHEN 'agent' THEN 'handoff' ELSE 'tool' END  AS part,
+        callee                                                       AS value,
+        count(*)                                                     AS calls,
+        count_units(unit_no)                                         AS uses,
         min(started_at)                                              AS first_at,
         max(started_at)                                              AS last_at,
-        count(*)                                                     AS calls
-    FROM calls
-    WHERE owner_agent IS NOT NULL
-        AND model_parameters IS NOT NULL
+        -- One whole number for both: comparing rows costs ten times as much.
+        arg_min(call_id, epoch_us(started_at)::HUGEINT * 9223372036854775808 + call_id)  AS first_id,
+        arg_max(call_id, epoch_us(started_at)::HUGEINT * 9223372036854775808 + call_id)  AS last_id
+    FROM of_agents
+    WHERE callee NOT LIKE '%?'
     GROUP BY ALL
     UNION ALL
     SELECT
-        'service:' || service                                        AS who,
-        'version'                                                    AS part,
-        service_version                                              AS value,
-        cohort,
-        trace_no,
-        any_value(coalesce(conversation_id, trace_id))               AS unit_id,
-        any_value(trace_id)                                          AS trace_id,
-        make_timestamp(min(start_ns) // 1000)                        AS first_at,
-        make_timestamp(max(start_ns) // 1000)                        AS last_at,
-        count(*)                                                     AS calls
-    FROM nodes
-    WHERE service IS NOT NULL
-        AND service_version IS NOT NULL
+        'agent:' || agent                                            AS who,
+        'parameters'                                                 AS part,
+        model_parameters                                             AS value,
+        count(*)                                                     AS calls,
+        count_units(unit_no)                                         AS uses,
+        min(started_at)                                              AS first_at,
+        max(started_at)                                              AS last_at,
+        arg_min(call_id, epoch_us(started_at)::HUGEINT * 9223372036854775808 + call_id)  AS first_id,
+        arg_max(call_id, epoch_us(started_at)::HUGEINT * 9223372036854775808 + call_id)  AS last_id
+    FROM of_agents
+    WHERE model_parameters IS NOT NULL
     GROUP BY ALL
 ),
 
-units AS (
+named AS (
     SELECT
         told.who,
         told.part,
         told.value,
-        told.cohort,
-        coalesce(homes.unit_id, told.unit_id)                        AS unit_id,
-        min(told.first_at)                                           AS first_at,
-        max(told.last_at)                                            AS last_at,
-        arg_min(told.trace_id, (told.first_at, told.trace_id))       AS first_trace_id,
-        sum(told.calls)                                              AS calls
+        told.calls,
+        told.uses,
+        told.first_at,
+        told.last_at,
+        firsts.cohort    AS first_cohort,
+        firsts.trace_id  AS first_trace_id,
+        lasts.trace_id   AS last_trace_id,
+        -- The first unit with it may have begun without it.
+        (own.began_at < told.first_at)::INTEGER  AS own_before
     FROM told
-    LEFT JOIN homes
-        ON homes.trace_no = told.trace_no
+    INNER JOIN calls AS firsts
+        ON firsts.call_id = told.first_id
+    INNER JOIN calls AS lasts
+        ON lasts.call_id = told.last_id
+    INNER JOIN work AS own
+        ON own.cohort = firsts.cohort
+        AND own.agent = firsts.owner_agent
+        AND own.unit_id = firsts.unit_id
+    UNION ALL
+    -- Of a service the traces are the units: which version answered is no matter of a conversation.
+    SELECT
+        'service:' || service                                        AS who,
+        'version'                                                    AS part,
+        service_version                                              AS value,
+        sum(spans)::BIGINT                                           AS calls,
+        count(*)                                                     AS uses,
+        min(began_at)                                                AS first_at,
+        max(last_at)                                                 AS last_at,
+        arg_min(cohort, (began_at, trace_no))                        AS first_cohort,
+        arg_min(trace_id, (began_at, trace_no))                      AS first_trace_id,
+        arg_max(trace_id, (last_at, trace_no))                       AS last_trace_id,
+        0                                                            AS own_before
+    FROM service_work
+    WHERE service_version IS NOT NULL
+    GROUP BY
+        service,
+        service_version
+),
+
+-- whoever worked when; the cohorts of a lake are one history
+worked AS (
+    SELECT
+        'agent:' || agent                                            AS who,
+        began_at,
+        last_at
+    FROM work
+    WHERE is_agent
+    UNION ALL
+    SELECT
+        'service:' || service                                        AS who,
+        began_at,
+        last_at
+    FROM service_work
+    WHERE service_version IS NOT NULL
+),
+
+days AS (
+    SELECT
+        who,
+        began_at::DATE   AS day,
+        count(*)         AS units,
+        min(began_at)    AS watched_since,
+        max(last_at)     AS watched_until
+    FROM worked
     GROUP BY ALL
 ),
 
--- all units in which somebody was seen, in order of time: the cohorts of a lake are one history
-places AS (
+watched AS (
     SELECT
         who,
-        cohort,
-        unit_id,
-        row_number() OVER (PARTITION BY who ORDER BY min(first_at), cohort, unit_id)  AS place,
-        count(*) OVER (PARTITION BY who)                             AS of_units,
-        min(min(first_at)) OVER (PARTITION BY who)                   AS watched_since,
-        max(max(last_at)) OVER (PARTITION BY who)                    AS watched_until
-    FROM units
-    GROUP BY
+        sum(units)::BIGINT   AS units,
+        min(watched_since)   AS watched_since,
+        max(watched_until)   AS watched_until
+    FROM days
+    GROUP BY who
+),
+
+-- How many units had begun by a moment: whole days are added up, within a day they are counted.
+moments AS (
+    SELECT
         who,
-        cohort,
-        unit_id
+        first_at  AS at
+    FROM named
+    UNION
+    SELECT
+        who,
+        last_at
+    FROM named
+),
+
+begun AS (
+    SELECT
+        moments.who,
+        moments.at,
+        coalesce(any_value(earlier.units), 0) + count(worked.who) FILTER (worked.began_at < moments.at)  AS before,
+        coalesce(any_value(earlier.units), 0) + count(worked.who)                                       AS until
+    FROM moments
+    LEFT JOIN (
+        SELECT
+            moments.who,
+            moments.at,
+            sum(days.units)::BIGINT  AS units
+        FROM moments
+        INNER JOIN days
+            ON days.who = moments.who
+            AND days.day < moments.at::DATE
+        GROUP BY
+            moments.who,
+            moments.at
+    ) AS earlier
+        ON earlier.who = moments.who
+        AND earlier.at = moments.at
+    LEFT JOIN worked
+        ON worked.who = moments.who
+        AND worked.began_at::DATE = moments.at::DATE
+        AND worked.began_at <= moments.at
+    GROUP BY
+        moments.who,
+        moments.at
 )
 
 SELECT
-    units.who,                                                           -- agent:name or service:name
-    units.part,                                                          -- model, its parameters, tool, handoff; version of a service
-    units.value,
-    sum(units.calls)::BIGINT                            AS calls,        -- spans, of a version
-    count(*)                                            AS uses,         -- units with it: conversations, else traces
-    any_value(places.of_units)                          AS units,        -- of whoever it is a part of
-    min(places.place) - 1                               AS units_before,   -- before the first with it
-    any_value(places.of_units) - max(places.place)      AS units_after,    -- after the last with it
-    min(units.first_at)                                 AS first_at,
-    max(units.last_at)                                  AS last_at,
-    arg_min(units.cohort, units.first_at)               AS first_cohort,
-    arg_min(units.first_trace_id, (units.first_at, units.first_trace_id))  AS first_trace_id,
-    arg_max(units.first_trace_id, (units.last_at, units.first_trace_id))   AS last_trace_id,
-    any_value(places.watched_since)                     AS watched_since,
-    any_value(places.watched_until)                     AS watched_until
-FROM units
-INNER JOIN places
-    ON places.who = units.who
-    AND places.cohort = units.cohort
-    AND places.unit_id = units.unit_id
-GROUP BY
-    units.who,
-    units.part,
-    units.value
+    named.who,                                           -- agent:name or service:name
+    named.part,                                          -- model, its parameters, tool, handoff; version of a service
+    named.value,
+    named.calls,                                         -- spans, of a version
+    named.uses,                                          -- units with it: conversations, else traces; of a service, traces
+    watched.units,                                       -- of whoever it is a part of
+    at_first.before - named.own_before                   AS units_before,  -- begun before the first with it
+    watched.units - at_last.until                        AS units_after,   -- begun after the last with it
+    named.first_at,
+    named.last_at,
+    named.first_cohort,
+    named.first_trace_id,
+    named.last_trace_id,
+    watched.watched_since,
+    watched.watched_until
+FROM named
+INNER JOIN watched
+    ON watched.who = named.who
+INNER JOIN begun AS at_first
+    ON at_first.who = named.who
+    AND at_first.at = named.first_at
+INNER JOIN begun AS at_last
+    ON at_last.who = named.who
+    AND at_last.at = named.last_at
 ORDER BY
-    units.who,
-    units.part,
-    first_at,
-    units.value
+    named.who,
+    named.part,
+    named.first_at,
+    named.value

@@ -9,7 +9,7 @@ SELECT
     failures.boundary_id,                                              -- null: a failure of no handoff
     failures.error_class,
     failures.outcome,                                                  -- how it was made good, or not
-    (hash(requests.unit_id) % 100)::INTEGER  AS bucket,    -- hash of the unit, for the bootstrap
+    requests.bucket,    -- hash of the unit, for the bootstrap
     count(*)                                             AS failures,
     count(DISTINCT requests.request_id)                  AS requests,
     count(DISTINCT requests.unit_id)                     AS units,
@@ -34,10 +34,10 @@ GROUP BY
     failures.boundary_id,
     failures.error_class,
     failures.outcome,
-    bucket
+    requests.bucket
 ORDER BY
     requests.cohort,
     failures.boundary_id,
     failures.error_class,
     failures.outcome,
-    bucket
+    requests.bucket

@@ -10,8 +10,8 @@ known AS MATERIALIZED (
     SELECT
         request_id,
         cohort,
-        hash(unit_id)                   AS unit_no,
-        (hash(unit_id) % 100)::INTEGER  AS bucket,
+        unit_no,
+        bucket,
         weight
     FROM requests
 ),

@@ -13,7 +13,7 @@ known AS (
         operation,
         'service:' || coalesce(service, '?')  AS place,
         weight,
-        (hash(unit_id) % 100)::INTEGER        AS bucket
+        bucket
     FROM requests
 ),
 

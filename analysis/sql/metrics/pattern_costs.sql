@@ -11,7 +11,7 @@ known AS (
         request_id,
         trace_id,
         weight,
-        (hash(unit_id) % 100)::INTEGER  AS bucket
+        bucket
     FROM requests
 ),
 

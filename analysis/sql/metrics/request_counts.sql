@@ -6,7 +6,7 @@
 
 SELECT
     cohort,
-    (hash(unit_id) % 100)::INTEGER  AS bucket,         -- hash of the unit, for the bootstrap
+    bucket,                                            -- hash of the unit, for the bootstrap
     count(*)                                    AS requests,
     count(DISTINCT unit_id)                     AS units,          -- conversations, else traces; a unit has one bucket
     sum(weight)                                 AS weighed,        -- requests these stand for, where traces were sampled

@@ -6,79 +6,80 @@
 
 WITH
 
--- the trace that what a trace made surely is a part of
-homes AS (
+-- by name of the callee, for names are few
+called AS (
     SELECT
-        trace_no,
-        min(joined_trace_no)  AS home_no
-    FROM joins
-    GROUP BY trace_no
-    HAVING min(joined_trace_no) = max(joined_trace_no)
-),
-
-made AS (
-    SELECT
-        calls.*,
-        coalesce(homes.home_no, calls.trace_no)                                 AS home_no,
-        coalesce(calls.owner_agent, calls.owner_service, '?')                   AS agent,
-        lower(regexp_extract(calls.callee, '^(?:http|rpc):([^/]+)', 1))         AS called_host
+        callee,
+        lower(regexp_extract(callee, '^(?:http|rpc):([^/]+)', 1))  AS called_host,
+        count(callee_service) > 0                                   AS is_served
     FROM calls
-    LEFT JOIN homes
-        ON homes.trace_no = calls.trace_no
-),
-
--- Whoever answers at a host somewhere in the traces is one of us.
-served AS (
-    SELECT DISTINCT called_host
-    FROM made
-    WHERE callee_service IS NOT NULL
+    WHERE starts_with(callee, 'http:')
+        OR starts_with(callee, 'rpc:')
+    GROUP BY callee
 ),
 
 -- A public name or address at which nobody is seen to answer; a model, a bucket may be our own. In a cluster a
 -- service has its namespace behind a dot (orders.shop, api.dev), so the ending must be one that hardly is a namespace.
-sent AS (
-    SELECT made.*
-    FROM made
-    ANTI JOIN served
-        ON served.called_host = made.called_host
-    WHERE made.kind = 'service'
-        AND made.observed_side = 'client'
-        AND (
-            regexp_full_match(made.called_host, '([a-z0-9_-]+\.)+(com|net|org|info|biz|gov|edu)')
-            OR regexp_full_match(made.called_host, '([a-z0-9_-]+\.){2,}(io|ai|app|cloud|co|[a-z]{2})')
-            AND NOT regexp_matches(made.called_host, '\.(qa|ns|db|mq|ml|ci|cd)$')
-            OR regexp_full_match(made.called_host, '\d+\.\d+\.\d+\.\d+')
+-- Whoever answers at a host somewhere in the traces is one of us.
+outside AS MATERIALIZED (
+    SELECT
+        callee,
+        called_host
+    FROM called
+    WHERE (
+            regexp_full_match(called_host, '([a-z0-9_-]+\.)+(com|net|org|info|biz|gov|edu)')
+            OR regexp_full_match(called_host, '([a-z0-9_-]+\.){2,}(io|ai|app|cloud|co|[a-z]{2})')
+            AND NOT regexp_matches(called_host, '\.(qa|ns|db|mq|ml|ci|cd)$')
+            OR regexp_full_match(called_host, '\d+\.\d+\.\d+\.\d+')
             AND NOT regexp_matches(
-                made.called_host,
+                called_host,
                 '^(0|10|127|169\.254|192\.168|172\.(1[6-9]|2\d|3[01])|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\.'
             )
         )
+        AND called_host NOT IN (SELECT called_host FROM called WHERE is_served)
+),
+
+sent AS MATERIALIZED (
+    SELECT
+        calls.call_id,
+        calls.cohort,
+        calls.callee,
+        calls.access,
+        calls.trace_id,
+        calls.unit_id,
+        calls.started_at,
+        calls.start_ns,
+        calls.owner_service,
+        coalesce(calls.owner_agent, calls.owner_service, '?')  AS agent,
+        outside.called_host,
+        coalesce(trace_units.home_no, calls.trace_no)          AS home_no
+    FROM calls
+    INNER JOIN outside
+        ON outside.callee = calls.callee
+    LEFT JOIN trace_units
+        ON trace_units.trace_no = calls.trace_no
+    WHERE calls.kind = 'service'
+        AND calls.observed_side = 'client'
 ),
 
 -- A tool above a table is the same data by another name: only what has no access below it is read.
-passed AS (
-    SELECT DISTINCT groups.group_id AS call_id
-    FROM calls
-    INNER JOIN groups
-        ON groups.node_id = calls.caller_id
-    SEMI JOIN accesses
-        ON accesses.call_id = calls.call_id
-    WHERE groups.group_id <> calls.call_id
-),
-
 taken AS (
     SELECT
         accesses.agent,
         accesses.resource,
         accesses.sensitivity,
         accesses.is_sensitivity_inferred,
-        made.home_no,
-        made.owner_service,
-        made.called_host,
-        made.end_ns
+        coalesce(trace_units.home_no, accesses.trace_no)               AS home_no,
+        calls.owner_service,
+        lower(regexp_extract(calls.callee, '^(?:http|rpc):([^/]+)', 1))  AS called_host,
+        calls.end_ns
     FROM accesses
-    INNER JOIN made
-        ON made.call_id = accesses.call_id
+    LEFT JOIN trace_units
+        ON trace_units.trace_no = accesses.trace_no
+    SEMI JOIN sent
+        ON sent.home_no = coalesce(trace_units.home_no, accesses.trace_no)
+    INNER JOIN calls
+        ON calls.call_id = accesses.call_id
     ANTI JOIN passed
         ON passed.call_id = accesses.call_id
     WHERE accesses.access = 'read'

@@ -4,37 +4,57 @@
 -- better: lower
 -- grain: cohort, resource
 
+WITH used AS (
+    SELECT
+        cohort,
+        resource,
+        any_value(kind)                                           AS kind,
+        coalesce(list_sort(list(DISTINCT owner_agent) FILTER (owner_agent IS NOT NULL)), [])                     AS agent_names,
+        coalesce(list_sort(list(DISTINCT service) FILTER (service IS NOT NULL)), [])                         AS service_names,
+        -- Two that write one thing can undo each other's work.
+        count(DISTINCT agent)
+            FILTER (access IN ('write', 'delete', 'admin'))       AS writers,
+        list_sort(list(DISTINCT access))                          AS accesses,
+        count(*) FILTER (is_first_of_call)                        AS calls,
+        count_units(unit_no)                                      AS units,
+        min(started_at)                                           AS first_at,
+        max(started_at)                                           AS last_at,
+        list_sort(list_distinct(flatten(list(DISTINCT sensitivity))))  AS sensitivity,
+        bool_and(is_sensitivity_inferred)                         AS is_sensitivity_inferred,
+        arg_min(call_id, epoch_us(started_at)::HUGEINT * 9223372036854775808 + call_id)  AS first_id
+    FROM accesses
+    WHERE access <> 'none'
+    GROUP BY
+        cohort,
+        resource
+    -- What is touched by nobody's agent may be an agent's whose context was lost: that is no second one.
+    HAVING count(DISTINCT owner_agent) > 1
+        OR count(DISTINCT service) > 1
+)
+
 SELECT
-    accesses.cohort,
-    accesses.resource,
-    any_value(accesses.kind)                                    AS kind,
-    count(DISTINCT calls.owner_agent)                           AS agents,
-    count(DISTINCT accesses.service)                            AS services,
-    list_sort(list(DISTINCT calls.owner_agent) FILTER (calls.owner_agent IS NOT NULL))  AS agent_names,
-    list_sort(list(DISTINCT accesses.service) FILTER (accesses.service IS NOT NULL))    AS service_names,  -- whose spans touch it
-    -- Two that write one thing can undo each other's work.
-    count(DISTINCT accesses.agent)
-        FILTER (accesses.access IN ('write', 'delete', 'admin'))  AS writers,        -- agents, else services
-    list_sort(list(DISTINCT accesses.access))                   AS accesses,
-    count(DISTINCT accesses.call_id)                            AS calls,
-    count(DISTINCT calls.unit_id)                               AS units,          -- conversations, else traces
-    min(accesses.started_at)                                    AS first_at,
-    max(accesses.started_at)                                    AS last_at,
-    list_sort(list_distinct(flatten(list(accesses.sensitivity))))  AS sensitivity,  -- declared tags, else hints from the name
-    bool_and(accesses.is_sensitivity_inferred)                  AS is_sensitivity_inferred,
-    min_by(accesses.trace_id, (accesses.started_at, accesses.call_id))  AS example_trace_id
-FROM accesses
-INNER JOIN calls
-    ON calls.call_id = accesses.call_id
-WHERE accesses.access <> 'none'
-GROUP BY
-    accesses.cohort,
-    accesses.resource
--- What is touched by nobody's agent may be an agent's whose context was lost: that is no second one.
-HAVING count(DISTINCT calls.owner_agent) > 1
-    OR count(DISTINCT accesses.service) > 1
+    used.cohort,
+    used.resource,
+    used.kind,
+    len(used.agent_names)                                       AS agents,
+    len(used.service_names)                                     AS services,
+    used.agent_names,
+    used.service_names,                                         -- whose spans touch it
+    used.writers,                                               -- agents, else services
+    used.accesses,
+    used.calls,
+    used.units,                                                 -- conversations, else traces
+    used.first_at,
+    used.last_at,
+    used.sensitivity,                                           -- declared tags, else hints from the name
+    used.is_sensitivity_inferred,
+    any_value(firsts.trace_id)                                  AS example_trace_id
+FROM used
+INNER JOIN accesses AS firsts
+    ON firsts.call_id = used.first_id
+GROUP BY ALL
 ORDER BY
-    accesses.cohort,
-    writers DESC,
-    calls DESC,
-    accesses.resource
+    used.cohort,
+    used.writers DESC,
+    used.calls DESC,
+    used.resource

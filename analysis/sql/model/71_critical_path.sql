@@ -39,10 +39,23 @@ SELECT
     bare_calls.kind,
     (walk.until_ns - walk.from_ns - coalesce(passed.passed_ns, 0))::BIGINT  AS self_ns,
     walk.from_ns,
-    walk.until_ns
+    walk.until_ns,
+    nodes.service,
+    -- Who has children works through them; a leaf's work is told by its name.
+    parents.parent_id IS NULL                                               AS is_leaf,
+    entries.weight,
+    (hash(entries.unit_id) % 100)::UTINYINT                                 AS bucket
 FROM walk
 INNER JOIN entries
     ON entries.request_id = walk.root_id
+INNER JOIN nodes
+    ON nodes.node_id = walk.node_id
+LEFT JOIN (
+    SELECT DISTINCT parent_id
+    FROM nodes
+    WHERE parent_id IS NOT NULL
+) AS parents
+    ON parents.parent_id = walk.node_id
 LEFT JOIN bare_calls
     ON bare_calls.call_id = walk.call_id
 LEFT JOIN passed

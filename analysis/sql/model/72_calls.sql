@@ -32,6 +32,22 @@ waited AS (
     GROUP BY critical_path.call_id
 ),
 
+-- the version that answered, where all that answered one call say the same
+served AS (
+    SELECT
+        groups.group_id,
+        min(nodes.service)          AS service,
+        min(nodes.service_version)  AS service_version
+    FROM groups
+    INNER JOIN nodes
+        ON nodes.node_id = groups.node_id
+    WHERE groups.part IN ('server', 'consumer')
+        AND nodes.service_version IS NOT NULL
+    GROUP BY groups.group_id
+    HAVING min(nodes.service_version) = max(nodes.service_version)
+        AND min(nodes.service) = max(nodes.service)
+),
+
 -- A call by the same caller that follows one that failed is the next try of the same logical call.
 again AS (
     SELECT
@@ -64,7 +80,14 @@ SELECT
     again.since_failed_ns,                             -- pause after the try before; null: no retry
     waited.path_ns,                                    -- on the critical path, all below it included; null: not on it
     waited.path_work_ns,                               -- of it its own, on the callee's side
-    waited.path_way_ns                                 -- and between the two
+    waited.path_way_ns,                                -- and between the two
+    CASE
+        WHEN bare_calls.observed_side = 'both' AND bare_calls.owner_service <> served.service
+        THEN served.service_version
+    END                       AS callee_version,       -- of the other service that answered
+    -- told by whole/05_numbers.sql
+    NULL::INTEGER             AS unit_no,
+    NULL::UTINYINT            AS bucket
 FROM bare_calls
 LEFT JOIN entries
     ON entries.request_id = bare_calls.root_id
@@ -75,4 +98,6 @@ LEFT JOIN bare_calls AS above
 LEFT JOIN again
     ON again.call_id = bare_calls.call_id
 LEFT JOIN waited
-    ON waited.call_id = bare_calls.call_id;
+    ON waited.call_id = bare_calls.call_id
+LEFT JOIN served
+    ON served.group_id = bare_calls.call_id;

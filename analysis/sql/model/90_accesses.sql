@@ -1,4 +1,4 @@
--- accesses: one row a call and resource touched (BOUNDARIES.md, access).
+-- accesses: one row a call, resource touched and way of touching it (BOUNDARIES.md, access).
 --
 -- A declared sensitivity counts; without one the words of the name give a hint, marked as inferred.
 
@@ -50,14 +50,27 @@ hints AS (
 )
 
 SELECT
-    touched.way,
-    touched.resource,
-    touched.access,
-    coalesce(touched.declared_sensitivity, hints.tags, [])                        AS sensitivity,
-    touched.declared_sensitivity IS NULL AND len(coalesce(hints.tags, [])) > 0    AS is_sensitivity_inferred
-FROM touched
-LEFT JOIN hints
-    ON hints.topic = touched.topic;
+    *,
+    row_number() OVER same = 1                                                    AS is_first_of_resource,
+    -- what a callee that has one name for all its parts does, in one way or in any
+    row_number() OVER alike = 1                                                   AS is_first_of_access,
+    row_number() OVER any_way = 1                                                 AS is_first
+FROM (
+    SELECT
+        touched.way,
+        touched.resource,
+        touched.access,
+        coalesce(touched.declared_sensitivity, hints.tags, [])                      AS sensitivity,
+        touched.declared_sensitivity IS NULL AND len(coalesce(hints.tags, [])) > 0  AS is_sensitivity_inferred
+    FROM touched
+    LEFT JOIN hints
+        ON hints.topic = touched.topic
+)
+-- Of several it is the one that says most of how sensitive it is.
+WINDOW
+    same AS (PARTITION BY way, resource ORDER BY access = 'none', access),
+    alike AS (PARTITION BY way, access ORDER BY is_sensitivity_inferred, len(sensitivity) DESC, resource),
+    any_way AS (PARTITION BY way ORDER BY access = 'none', is_sensitivity_inferred, len(sensitivity) DESC, access, resource);
 
 CREATE OR REPLACE TABLE accesses AS
 SELECT
@@ -83,7 +96,17 @@ SELECT
     calls.started_at,
     hinted.sensitivity,
     hinted.is_sensitivity_inferred,
-    calls.pilot_variant
+    calls.pilot_variant,
+    calls.owner_agent,
+    calls.service_version,
+    calls.weight,
+    CASE
+        WHEN calls.kind IN ('database', 'cache', 'storage', 'queue') THEN hinted.is_first_of_resource
+        ELSE hinted.is_first
+    END                                                    AS is_first_of_call,  -- of several rows of a call and resource
+    -- told by whole/05_numbers.sql
+    NULL::INTEGER                                          AS unit_no,
+    NULL::INTEGER                                          AS turn_no
 FROM calls
 INNER JOIN resources
     ON resources.node_id = calls.call_id
@@ -93,5 +116,8 @@ LEFT JOIN reached AS refined
     ON refined.call_id = calls.call_id
     AND calls.kind = 'mcp'
     AND calls.access = 'unknown'
-WHERE calls.kind NOT IN ('model', 'agent', 'guardrail', 'evaluator')
-    OR calls.access <> 'none';
+WHERE (calls.kind NOT IN ('model', 'agent', 'guardrail', 'evaluator') OR calls.access <> 'none')
+    AND (
+        calls.kind IN ('database', 'cache', 'storage', 'queue')
+        OR CASE WHEN refined.access IS NULL THEN hinted.is_first_of_access ELSE hinted.is_first END
+    );

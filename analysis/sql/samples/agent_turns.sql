@@ -1,20 +1,10 @@
--- How many turns did every agent, and every service, work in?
+-- How many turns did every agent and service work in, of which one went round in circles or never ended?
 --
 -- unit: turns
 -- better: neither
 -- grain: cohort, who, home_no
 
 WITH
-
--- the trace that what a trace made surely is a part of
-homes AS (
-    SELECT
-        trace_no,
-        min(joined_trace_no)  AS home_no
-    FROM joins
-    GROUP BY trace_no
-    HAVING min(joined_trace_no) = max(joined_trace_no)
-),
 
 made AS (
     SELECT
@@ -25,11 +15,15 @@ made AS (
         calls.trace_no,
         calls.unit_id,
         calls.weight,
-        coalesce(homes.home_no, calls.trace_no)  AS home_no
+        coalesce(trace_units.home_no, calls.trace_no)  AS home_no
     FROM calls
-    LEFT JOIN homes
-        ON homes.trace_no = calls.trace_no
+    LEFT JOIN trace_units
+        ON trace_units.trace_no = calls.trace_no
     WHERE calls.kind IN ('model', 'tool', 'mcp', 'agent')
+        AND (
+            calls.owner_agent IN (SELECT substr(who, 7) FROM endless WHERE starts_with(who, 'agent:'))
+            OR calls.owner_service IN (SELECT substr(who, 9) FROM endless WHERE starts_with(who, 'service:'))
+        )
 ),
 
 -- A trace with several turns is told apart by time.
