@@ -13,19 +13,18 @@ DAY = pd.Timedelta(days=1)
 LEAST_DAYS = 2
 # Days a side from which a change between different periods may be called proven.
 PROOF_DAYS = 7
-# Shares of operations that differ by more than this in all are standardised.
-MIX_DISTANCE = 0.05
-# More than this outside the operations both sides know: they did different work.
-MIX_MISSING = 0.05
 COVERAGE = 0.95
 # A cohort rolled over takes minutes of overlap; a concurrent one shares most of its window.
 CONCURRENT_OVERLAP = 0.5
 # A day with less than this share of the usual requests was not seen whole.
 PARTIAL_DAY = 0.5
 BUSY_DAY = 30
+# Hours of one class are alike enough: night, morning, afternoon, evening in UTC.
+HOURS_A_CLASS = 6
 # Windows of one length, up to this share; calendars of one kind, up to this distance.
 LENGTH_GAP = 0.10
 WEEKDAY_DISTANCE = 0.10
+HOUR_DISTANCE = 0.10
 
 
 class Design(StrEnum):
@@ -85,30 +84,21 @@ def windows(before: pd.DataFrame, after: pd.DataFrame) -> Windows:
     lengths = days(before).nunique(), days(after).nunique()
     if overlap > pd.Timedelta(0) and overlap >= CONCURRENT_OVERLAP * max(last - first, end - start):
         talks = any(side["conversation_id"].notna().any() for side in (before, after))
-        return Windows(Design.CONCURRENT, Unit.CONVERSATION if talks else Unit.TRACE, *lengths)
+        alone = not talks or all(_is_one_trace_each(side) for side in (before, after))
+        return Windows(Design.CONCURRENT, Unit.TRACE if alone else Unit.CONVERSATION, *lengths)
     long = min(lengths) >= LEAST_DAYS and min(last - first, end - start) >= DAY
     return Windows(Design.SEQUENTIAL, Unit.DAY if long else Unit.BLOCK, *lengths)
+
+
+def _is_one_trace_each(side: pd.DataFrame) -> bool:
+    """Return whether no unit holds two traces."""
+    return "trace_id" in side and side["unit_id"].nunique() == side["trace_id"].nunique()
 
 
 def days(frame: pd.DataFrame) -> "pd.Series[pd.Timestamp]":
     """Return the UTC day each row started on."""
     floored: pd.Series[pd.Timestamp] = frame["started_at"].dt.floor("D")
     return floored
-
-
-def mix_weights(before: pd.DataFrame, after: pd.DataFrame) -> tuple[stats.Floats, stats.Floats]:
-    """Return weights that give both sides the operations of the baseline in equal shares.
-
-    A row of an operation that only one side knows weighs 0. Where the shares hardly differ, every
-    weight is the row's own.
-    """
-    own = before["weight"].to_numpy(np.float64), after["weight"].to_numpy(np.float64)
-    was, now = _shares(before), _shares(after)
-    if _distance(was, now) <= MIX_DISTANCE:
-        return own
-    factor = {name: was[name] / now[name] for name in was.index.intersection(now.index)}
-    known = before["operation"].isin(factor).to_numpy(np.float64)
-    return own[0] * known, own[1] * after["operation"].map(factor).fillna(0).to_numpy(np.float64)
 
 
 def checks(
@@ -133,7 +123,6 @@ def checks(
     return [
         _design(window),
         *(_calendar(before, after) if window.design is Design.SEQUENTIAL else ()),
-        mix(before, after),
         _versions(versions, *sides),
         _models(facts, *sides),
         _coverage(coverage, *sides),
@@ -141,32 +130,8 @@ def checks(
     ]
 
 
-def mix(before: pd.DataFrame, after: pd.DataFrame) -> Check:
-    """Return whether both sides did the same work; False means they cannot be compared."""
-    was, now = _shares(before), _shares(after)
-    missing = max(was[~was.index.isin(now.index)].sum(), now[~now.index.isin(was.index)].sum())
-    distance = _distance(was, now)
-    if missing > MIX_MISSING:
-        detail = f"{words.percent(missing)} of requests are of operations only one side has."
-        return Check("mix of operations", ok=False, detail=detail)
-    if distance > MIX_DISTANCE:
-        detail = f"Shares differ by {words.percent(distance)}; standardised to the baseline's."
-        return Check("mix of operations", ok=None, detail=detail)
-    detail = f"Shares of operations differ by {words.percent(distance)} in all."
-    return Check("mix of operations", ok=True, detail=detail)
-
-
 def _ends(frame: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp]:
     return frame["started_at"].min(), frame["started_at"].max()
-
-
-def _shares(frame: pd.DataFrame) -> "pd.Series[float]":
-    weight = frame.groupby("operation")["weight"].sum()
-    return weight / weight.sum()
-
-
-def _distance(was: "pd.Series[float]", now: "pd.Series[float]") -> float:
-    return float(was.sub(now, fill_value=0).abs().sum() / 2)
 
 
 def _design(window: Windows) -> Check:
@@ -187,6 +152,12 @@ def _calendar(before: pd.DataFrame, after: pd.DataFrame) -> list[Check]:
     partial = [day for side in (before, after) for day in _partial_edges(side)]
     weekdays = [np.bincount(span.day_of_week, minlength=7) / len(span) for span in spans]
     distance = float(np.abs(weekdays[0] - weekdays[1]).sum() / 2)
+    hours = [
+        np.bincount(side["started_at"].dt.hour // HOURS_A_CLASS, minlength=24 // HOURS_A_CLASS)
+        / len(side)
+        for side in (before, after)
+    ]
+    apart = float(np.abs(hours[0] - hours[1]).sum() / 2)
     return [
         Check(
             "days a side",
@@ -208,6 +179,11 @@ def _calendar(before: pd.DataFrame, after: pd.DataFrame) -> list[Check]:
             "same weekdays",
             ok=distance <= WEEKDAY_DISTANCE,
             detail=f"Shares of weekdays differ by {words.percent(distance)} in all.",
+        ),
+        Check(
+            "same hours",
+            ok=apart <= HOUR_DISTANCE,
+            detail=f"Shares of the hours of the day differ by {words.percent(apart)} in all.",
         ),
     ]
 

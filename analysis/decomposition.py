@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import stats, words
-from analysis.comparability import Windows
+from analysis.comparability import Unit, Windows
 from analysis.engine import Model
 from analysis.scope import Scope
 
@@ -176,14 +176,31 @@ _FACTS = ["operation", "bucket", "weight"]
 
 
 def _wide(told: pd.DataFrame, window: Windows) -> pd.DataFrame:
-    facts = told.drop_duplicates("request_id").set_index("request_id")
-    units = window.units(facts) if len(facts) else np.zeros(0, np.int64)
-    wide = told.pivot_table(
-        index="request_id", columns="kind", values="self_ms", aggfunc="sum", fill_value=0.0
-    ).loc[facts.index]
-    return wide.assign(
-        operation=facts["operation"], bucket=units % stats.BUCKETS, weight=facts["weight"]
-    ).reset_index(drop=True)
+    place, first = _numbered(told["request_id"].to_numpy())
+    facts = told.iloc[first]
+    kind, names = pd.factorize(told["kind"], sort=True)
+    size = len(facts) * len(names)
+    self_ms = told["self_ms"].to_numpy(np.float64)
+    wide = np.bincount(place * len(names) + kind, self_ms, minlength=size)
+    if window.unit in (Unit.DAY, Unit.BLOCK):
+        bucket = window.units(facts) % stats.BUCKETS if len(facts) else np.zeros(0, np.int64)
+    else:
+        bucket = facts["bucket"].to_numpy(np.int64)
+    return pd.DataFrame(
+        {
+            "operation": facts["operation"].to_numpy(),
+            "bucket": bucket,
+            "weight": facts["weight"].to_numpy(np.float64),
+            **dict(zip(names, wide.reshape(len(facts), -1).T, strict=True)),
+        }
+    )
+
+
+def _numbered(request_ids: stats.Ints) -> tuple[stats.Ints, stats.Ints]:
+    """Return the number of each row's request and its first row, of rows in the requests' order."""
+    is_first = np.ones(len(request_ids), dtype=np.bool_)
+    is_first[1:] = request_ids[1:] != request_ids[:-1]
+    return np.cumsum(is_first) - 1, np.flatnonzero(is_first)
 
 
 def _sums(side: pd.DataFrame, operations: pd.Index, kinds: list[str]) -> stats.Floats:
@@ -234,8 +251,9 @@ def _mapped(was: stats.Floats, after: stats.Floats) -> stats.Floats:
     """Return the times after at the mid-ranks of the times before."""
     ordered = np.sort(was)
     low, high = np.searchsorted(ordered, was, "left"), np.searchsorted(ordered, was, "right")
-    rank = (low + high) / 2 / len(was)
-    return np.asarray(np.quantile(after, rank, method="hazen"), dtype=np.float64)
+    # Hazen's quantiles of sorted values; numpy's own would look for every rank anew.
+    place = (low + high) / 2 / len(was) * len(after) - 0.5
+    return np.interp(place, np.arange(len(after)), np.sort(after))
 
 
 def _players(was: stats.Floats, now: stats.Floats) -> list[list[int]]:

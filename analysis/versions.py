@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from analysis import comparability, creep, pilot, stats, tails
+from analysis import boundary_changes, comparability, creep, stats, tails
 from analysis.engine import Model
 from analysis.scope import Scope
 
@@ -15,7 +15,7 @@ MAX_DAYS = 14
 ONE_MOMENT = pd.Timedelta(days=1)
 QUANTILE = 0.95
 # From so many units with a failure on, both sides together, rates are compared.
-MIN_FAILING_UNITS = pilot.LEAST_FAILING_UNITS
+MIN_FAILING_UNITS = boundary_changes.LEAST_FAILING_UNITS
 
 
 def drift(model: Model, scope: Scope) -> pd.DataFrame:
@@ -76,7 +76,9 @@ def moved(model: Model, scope: Scope) -> pd.DataFrame:
             if before.empty or after.empty:
                 continue
             window = comparability.windows(before, after)
-            found = pilot.boundaries(facts, before, after, window, QUANTILE, stats.NO_WORSE_RATIO)
+            found = boundary_changes.of_frames(
+                facts, before, after, window, QUANTILE, stats.NO_WORSE_RATIO
+            )
             frames.append(
                 found.assign(
                     who=who,

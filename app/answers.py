@@ -108,6 +108,7 @@ def compare(
             heading("End to end", _changes(comparison.end_to_end, name="quantile")),
             heading("What the change of the mean request came from", _source(comparison)),
             heading("Boundaries", _changes(comparison.boundaries, name="boundary")),
+            heading("Failures", _failures(comparison)),
             heading("Can the two be compared?", _checks(comparison.checks)),
         )
     )
@@ -135,6 +136,39 @@ def _source(comparison: pilot.Comparison) -> str:
     )
     whole = f"{_signed(found.mix_ms)} = {_signed(found.total_ms)} a request"
     return f"{rows}\nkinds + mix of operations {whole}\n{comparison.orchestration}"
+
+
+def _failures(comparison: pilot.Comparison) -> str:
+    """Return how the shares of failed requests and of failures that reach users moved."""
+    requests = comparison.failures.rename(columns=lambda name: name.replace("failed_", ""))
+    escapes = comparison.escapes.rename(columns=lambda name: name.replace("escape_", ""))
+    rows = pd.concat(
+        [
+            requests.assign(what="requests that failed"),
+            escapes.assign(what="reach users from " + escapes["boundary"].astype(str)),
+        ],
+        ignore_index=True,
+    )
+    return listed(
+        rows,
+        (
+            ("share", "l", lambda row: row.what),
+            ("before", "r", lambda row: words.percent(row.before_ratio)),
+            ("after", "r", lambda row: words.percent(row.after_ratio)),
+            ("change", "r", lambda row: _points(row.change)),
+            (
+                "95 % interval",
+                "r",
+                lambda row: f"[{_points(row.change_lower)} to {_points(row.change_upper)}]",
+            ),
+            ("verdict", "l", lambda row: row.label),
+        ),
+    )
+
+
+def _points(ratio: float) -> str:
+    """Return a change of a share in points of a hundred."""
+    return "–" if math.isnan(ratio) else f"{100 * ratio:+.2f}"
 
 
 def _signed(value: float) -> str:

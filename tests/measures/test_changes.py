@@ -6,7 +6,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import pilot, stats
+from analysis import changes, stats
 from analysis.comparability import Design, Unit, Windows
 from analysis.stats import Verdict
 
@@ -112,7 +112,7 @@ def test_nothing_changed_is_seldom_called_a_change():
     """120 pairs of 600 traces with 4 alike calls; at most 5 % may be called faster or slower."""
     rng = np.random.default_rng(8)
     labels = [
-        pilot.change(draw(rng, 1), draw(rng, 1), 0.95, TRACES, margin=1.05).label
+        changes.change(draw(rng, 1), draw(rng, 1), 0.95, TRACES, margin=1.05).label
         for _ in range(120)
     ]
 
@@ -127,7 +127,7 @@ def test_a_drop_of_ten_per_cent_is_seldom_proven_and_one_of_forty_often():
     def proven(factor):
         return np.mean(
             [
-                pilot.change(draw(rng, 1), draw(rng, factor), 0.95, TRACES, margin=1.05).label
+                changes.change(draw(rng, 1), draw(rng, factor), 0.95, TRACES, margin=1.05).label
                 is Verdict.PROVEN
                 for _ in range(60)
             ]
@@ -145,10 +145,10 @@ def test_different_periods_prove_nothing_under_seven_days_a_side(days, label):
     def side(factor):
         return stats.sample(factor * rng.lognormal(0, 0.5, 3000), np.arange(3000) % days)
 
-    moved = pilot.change(side(1), side(0.4), 0.95, window, margin=1.05)
+    moved = changes.change(side(1), side(0.4), 0.95, window, margin=1.05)
 
     assert moved.label is label
-    assert ("too few to call it proven" in pilot.explain(moved, window, 1.05)) == (days < 7)
+    assert ("too few to call it proven" in changes.explain(moved, window, 1.05)) == (days < 7)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([2.0, 1000.0]))
@@ -158,7 +158,7 @@ def test_the_unit_of_time_changes_no_verdict(seed, factor):
 
     def compare(scale):
         sides = (stats.sample(scale * side, np.arange(300)) for side in (before, after))
-        return pilot.change(*sides, 0.5, TRACES, margin=1.05)
+        return changes.change(*sides, 0.5, TRACES, margin=1.05)
 
     plain, scaled = compare(1.0), compare(factor)
 

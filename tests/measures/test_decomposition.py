@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import comparability, decomposition, pilot, stats
+from analysis import changes, decomposition, mix, pilot, stats
 from analysis.comparability import Design, Unit, Windows
 
 TRACES = Windows(Design.CONCURRENT, Unit.TRACE, 3, 3)
@@ -146,12 +146,12 @@ def test_quicker_work_that_hides_slower_handoffs_is_called_a_reversal(slow_after
     rng = np.random.default_rng(2)
     before = requests(rng, 1000, 1000, 1.0)
     after = requests(rng, 2000 - slow_after, slow_after, 1.1)
-    weights = comparability.mix_weights(before, after)
+    weights = mix.equal_mix(before, after, TRACES).weights
     sides = (
         stats.sample(frame["duration_ms"], stats.codes(frame["unit_id"]), weight)
         for frame, weight in zip((before, after), weights, strict=True)
     )
-    moved = pilot.change(*sides, 0.95, TRACES, margin=1.05)
+    moved = changes.change(*sides, 0.95, TRACES, margin=1.05)
     check = pilot.reversal(before, after, TRACES, moved, 1.05)
 
     print(check.detail)  # noqa: T201

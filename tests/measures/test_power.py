@@ -7,7 +7,7 @@ import pytest
 from scipy import special
 from scipy import stats as scipy_stats
 
-from analysis import pilot, power, stats
+from analysis import changes, power, stats
 from analysis.comparability import Design, Unit, Windows
 from analysis.stats import Verdict
 
@@ -63,7 +63,7 @@ def test_pilots_of_that_size_find_what_they_were_planned_for_four_times_in_five(
     def labelled():
         was, now = rng.lognormal(0, 0.8, needed), (1 - fall) * rng.lognormal(0, 0.8, needed)
         sides = (stats.sample(side, np.arange(needed)) for side in (was, now))
-        return pilot.change(*sides, 0.95, TRACES, margin=1.05).label
+        return changes.change(*sides, 0.95, TRACES, margin=1.05).label
 
     share = np.mean([labelled() in wanted for _ in range(300)])
     print(f"{goal} {fall:.0%} with {needed} a side: {share:.0%}")  # noqa: T201

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from analysis import ancestry, measures, pilot, stats
+from analysis import ancestry, changes, measures, stats
 from analysis.comparability import Design, Unit, Windows
 from analysis.scope import Scope
 from analysis.stats import Verdict
@@ -70,7 +70,7 @@ def test_a_slower_tail_behind_a_faster_body_is_slower():
     after = np.where(after > np.quantile(after, 0.92), 1.4 * after, 0.95 * after)
     window = Windows(Design.CONCURRENT, Unit.TRACE, 3, 3)
     sides = [stats.sample(side, np.arange(2000)) for side in (before, after)]
-    moved = pilot.change(*sides, 0.95, window, margin=1.05)
+    moved = changes.change(*sides, 0.95, window, margin=1.05)
     ranks = scipy.stats.mannwhitneyu(before, after)
 
     print(f"rank test p = {ranks.pvalue:.2f}; p95 {moved.ratio:.2f} times")  # noqa: T201

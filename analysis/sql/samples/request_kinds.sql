@@ -6,35 +6,44 @@
 
 WITH
 
--- Swapping what requests waited for needs them one by one; of many, as many are taken by the hash of their trace.
+-- Swapping what requests waited for needs them one by one; of many, those whose trace has a small number, which is a hash.
 chosen AS (
-    SELECT *
+    SELECT
+        request_id,
+        cohort,
+        operation,
+        bucket,
+        started_at,
+        weight
     FROM requests
-    QUALIFY row_number() OVER (PARTITION BY cohort ORDER BY md5(trace_id), request_id) <= 200000
+    QUALIFY row_number() OVER (PARTITION BY cohort ORDER BY trace_no, request_id) <= 200000
+),
+
+waits AS (
+    SELECT
+        critical_path.request_id,
+        coalesce(critical_path.kind, 'none')  AS kind,
+        sum(critical_path.self_ns) / 1e6      AS self_ms
+    FROM critical_path
+    SEMI JOIN chosen
+        ON chosen.request_id = critical_path.request_id
+    GROUP BY
+        critical_path.request_id,
+        coalesce(critical_path.kind, 'none')
 )
 
 SELECT
     chosen.request_id,
     chosen.cohort,
     chosen.operation,
-    chosen.unit_id,                                             -- conversation, else trace: what is independent
-    chosen.conversation_id,
+    chosen.bucket,                     -- of the conversation, else the trace: what is independent, in a hundred parts
     chosen.started_at,
     chosen.weight,
-    coalesce(critical_path.kind, 'none')      AS kind,          -- none: the entry's own work
-    sum(critical_path.self_ns) / 1e6          AS self_ms        -- these add up to the request's duration
-FROM chosen
-INNER JOIN critical_path
-    ON critical_path.request_id = chosen.request_id
-GROUP BY
-    chosen.request_id,
-    chosen.cohort,
-    chosen.operation,
-    chosen.unit_id,
-    chosen.conversation_id,
-    chosen.started_at,
-    chosen.weight,
-    coalesce(critical_path.kind, 'none')
+    waits.kind,                        -- none: the entry's own work
+    waits.self_ms                      -- these add up to the request's duration
+FROM waits
+INNER JOIN chosen
+    ON chosen.request_id = waits.request_id
 ORDER BY
     chosen.request_id,
-    coalesce(critical_path.kind, 'none')
+    waits.kind
