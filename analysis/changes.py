@@ -96,7 +96,10 @@ def explain(moved: Change, window: Windows, margin: float) -> str:
     if moved.label is Verdict.FASTER:
         if moved.upper_one_sided <= stats.PROVEN_RATIO:
             days = min(window.before_days, window.after_days)
-            return f"{said}; {days} days a side are too few to call it proven."
+            return (
+                f"{said}; {days} days a side are too few to call it proven. "
+                "A concurrent pilot needs no more days."
+            )
         return f"{said}: faster, at least 10\u202f% not proven."
     if moved.label is Verdict.NO_WORSE:
         return f"{said}: a rise beyond {words.percent(margin - 1)} is ruled out."

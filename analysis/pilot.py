@@ -44,6 +44,20 @@ class Comparison:
     orchestration: str = ""
 
 
+@dataclass(frozen=True)
+class WholeRequests:
+    """What two sides of whole requests say: label, reason, every quantile, the conditions."""
+
+    label: Verdict
+    reason: str
+    window: Windows
+    headline: Change
+    end_to_end: pd.DataFrame
+    conditions: list[Check]
+    refused: list[Check]  # those that leave no verdict
+    failures: pd.DataFrame
+
+
 def compare(
     model: Model,
     contracts: Contracts | None,
@@ -89,63 +103,94 @@ def compare(
             pd.DataFrame(columns=_FAILURES),
         )
 
-    window = windows(before, after)
-    margin = margin or stats.NO_WORSE_RATIO
     facts = model.ask("boundaries", scope)
-    before, after = (
-        side.assign(unit_id=stats.codes(side["unit_id"]))
-        for side in _with_models(model, scope, facts, before, after)
+    found = judged(
+        *_with_models(model, scope, facts, before, after),
+        headline,
+        margin or stats.NO_WORSE_RATIO,
     )
+    window = found.window
+    conditions = [
+        *checks(
+            before,
+            after,
+            window,
+            facts,
+            model.ask("versions", scope),
+            model.ask("trace_coverage", scope),
+        ),
+        *found.conditions,
+    ]
+    named_sides = str(before_name), str(after_name)
+    at_boundaries = boundary_changes.changed(
+        model, scope, facts, named_sides, window, headline, margin or stats.NO_WORSE_RATIO
+    )
+    if found.refused:
+        at_boundaries["label"] = str(Verdict.NOT_ENOUGH)
+        at_boundaries["reason"] += " But the two sides cannot be compared."
+    source = decompose(model, scope, *named_sides, window, headline)
+    is_orchestration, orchestration = dominance(source, is_proven=found.label is Verdict.PROVEN)
+    return Comparison(
+        str(found.label),
+        found.reason,
+        str(window.design),
+        str(window.unit),
+        before_name,
+        after_name,
+        headline,
+        found.end_to_end,
+        at_boundaries,
+        conditions,
+        escapes(faults.reach(model, scope), *named_sides),
+        found.failures,
+        found.headline,
+        bool(found.refused),
+        source,
+        is_orchestration,
+        orchestration,
+    )
+
+
+def judged(
+    before: pd.DataFrame, after: pd.DataFrame, headline: float, margin: float
+) -> WholeRequests:
+    """Return what requests of two sides, neither empty, say of the change of the whole.
+
+    Args:
+        before: Requests as `request_latencies` tells them, with the model each called where told.
+        after: The same of the other side.
+        headline: The quantile that decides.
+        margin: The ratio up to which the pilot is no worse.
+    """
+    window = windows(before, after)
+    before, after = (side.assign(unit_id=stats.codes(side["unit_id"])) for side in (before, after))
     mix = equal_mix(before, after, window)
-    conditions = checks(
-        before,
-        after,
-        window,
-        facts,
-        model.ask("versions", scope),
-        model.ask("trace_coverage", scope),
-    )
-    conditions.append(mix.check)
-    conditions.append(placebo(before, window, headline))
     moved = _end_to_end(before, after, window, mix, headline, margin)
     main = next(each for each in moved if each.quantile == headline)
     # Without weights the raw change is the one at equal mix.
     raw = None if mix.check.ok is None else main
-    conditions.append(reversal(before, after, window, main, margin, raw=raw))
-    refused = [
-        check
-        for check in conditions
-        if check.ok is False and check.name in ("placebo", "mix of operations")
+    conditions = [
+        mix.check,
+        placebo(before, window, headline),
+        reversal(before, after, window, main, margin, raw=raw),
     ]
+    refused = [check for check in conditions[:2] if check.ok is False]
     label = Verdict.NOT_ENOUGH if refused else main.label
-    reason = " ".join(check.detail for check in refused) or explain(main, window, margin)
     rows = [
         changes.row(
             each, Verdict.NOT_ENOUGH if refused else each.label, explain(each, window, margin)
         )
         for each in moved
     ]
-    named_sides = str(before_name), str(after_name)
-    source = decompose(model, scope, *named_sides, window, headline)
-    is_orchestration, orchestration = dominance(source, is_proven=label is Verdict.PROVEN)
-    return Comparison(
-        str(label),
-        reason,
-        str(window.design),
-        str(window.unit),
-        before_name,
-        after_name,
-        headline,
-        pd.DataFrame(rows, columns=changes.COLUMNS),
-        boundary_changes.changed(model, scope, facts, named_sides, window, headline, margin),
-        conditions,
-        escapes(faults.reach(model, scope), *named_sides),
-        failures(before, after, window),
+    return WholeRequests(
+        label,
+        " ".join(check.detail for check in refused) or explain(main, window, margin),
+        window,
         main,
-        bool(refused),
-        source,
-        is_orchestration,
-        orchestration,
+        pd.DataFrame(rows, columns=changes.COLUMNS),
+        conditions,
+        refused,
+        failures(before, after, window),
     )
 
 
