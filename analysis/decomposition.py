@@ -19,6 +19,8 @@ MOST_KINDS = 5
 # A swap of fewer requests moves a p95 by chance alone.
 MIN_REQUESTS = 1000
 DOMINANT_RATIO = 0.5
+# As few days as may prove anything.
+LEAST_UNITS = stats.INDICATIVE_DAYS
 # The fall of a p95 that essays call a success; it says nothing of who brought it about.
 RULE_OF_THUMB = (0.10, 0.15)
 
@@ -30,7 +32,8 @@ class Decomposition:
     `kinds` has one row a kind of handoff: before_ms and after_ms a request, change_ms with bounds,
     quantile_ms (what the percentile moved by it, the average over every order of swapping). The
     changes of the kinds plus `mix_ms` are `total_ms`, exactly; those of the percentile plus
-    `residual_ms` are `quantile_total_ms`. Shares are NaN where the total may be no change.
+    `residual_ms` are `quantile_total_ms`. Shares are NaN where the total may be no
+    change, and bounds where a side has fewer than seven units.
     """
 
     kinds: pd.DataFrame
@@ -78,6 +81,9 @@ def split(before: pd.DataFrame, after: pd.DataFrame, p: float) -> Decomposition:
     drawn = [_replicates(side, turn) for turn, side in enumerate(sums)]
     changes, mix = _kitagawa(*drawn)
     total = changes.sum(axis=1) + mix
+    # Replicates of a few units all look alike: their interval would be far too narrow.
+    if min(side["bucket"].nunique() for side in (before, after)) < LEAST_UNITS:
+        changes[1:], total[1:] = math.nan, math.nan
     means = [side[0, :, 1:].sum(axis=0) / side[0, :, 0].sum() for side in drawn]
     swapped, moved, residual = swap(before, after, kinds, p)
     frame = pd.DataFrame(
@@ -243,6 +249,9 @@ def _kitagawa(before: stats.Floats, after: stats.Floats) -> tuple[stats.Floats, 
 
 def _bounds(replicates: stats.Floats) -> tuple[stats.Floats, stats.Floats]:
     tail = (1 - stats.LEVEL) / 2
+    if np.isnan(replicates[1:]).all():
+        nothing = np.full(replicates.shape[1:], math.nan)
+        return nothing, nothing
     lower, upper = np.nanquantile(replicates[1:], [tail, 1 - tail], axis=0)
     return np.asarray(lower), np.asarray(upper)
 

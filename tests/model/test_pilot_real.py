@@ -63,3 +63,31 @@ def test_agent_systems_recorded_for_minutes_prove_nothing(agent_app):
         assert told.label in {Verdict.NOT_ENOUGH, Verdict.FASTER, Verdict.NO_WORSE}
         source = told.source
         assert source.kinds["change_ms"].sum() + source.mix_ms == pytest.approx(source.total_ms)
+
+
+@pytest.fixture(scope="module")
+def delayed(tmp_path_factory):
+    runs = DATA / "llmmas-faults" / "otlp-labelled"
+    if not runs.is_dir():
+        pytest.skip(f"{runs.parent} is not here")
+    lake = tmp_path_factory.mktemp("llmmas") / "lake"
+    for side in ("baseline", "llm_delay", "a2a_delay"):
+        load(sorted(runs.glob(f"*_{side}_r*.jsonl")), lake, cohort=side)
+    with engine.connect(lake) as model:
+        yield model
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("fault", ["llm_delay", "a2a_delay"])
+def test_a_second_that_run_totals_do_not_show_is_neither_proven_nor_called_faster(delayed, fault):
+    told = pilot.compare(delayed, None, Scope(), baseline="baseline", pilot=fault)
+    said(told)
+    print(told.design, told.unit, [(c.name, c.ok, c.detail) for c in told.checks])  # noqa: T201
+
+    # Runs of half a minute with a deviation of 7 s: one second more cannot be seen in the whole.
+    assert told.label == Verdict.NOT_ENOUGH
+    assert set(told.end_to_end["before_ms_grade"]) == {"insufficient"}
+    assert told.source is not None
+    assert told.source.kinds["change_ms"].sum() + told.source.mix_ms == pytest.approx(
+        told.source.total_ms
+    )
