@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from analysis import compliance, pilot, stats, tails, words
+from analysis import compliance, pilot, samples, stats, tails, words
 from analysis.attribution import attribute, per_1000
 from analysis.comparability import days
 from analysis.contracts import DEFAULT_QUANTILE, Contracts, sides
@@ -101,6 +101,8 @@ def _shown(model: Model, scope: Scope, bad: pd.DataFrame) -> pd.DataFrame:
     if bad.empty:
         return bad.assign(**dict.fromkeys(_SHOWN, pd.Series(dtype=object)))
     requests = model.ask("request_latencies", replace(scope, boundary=None, agent=None))
+    ids = pd.concat([bad[name.replace("trace_ids", "request_ids")].explode() for name in _SHOWN])
+    requests = requests[requests["request_id"].isin(ids.dropna().astype("int64"))]
     trace = dict(zip(requests["request_id"], requests["trace_id"], strict=True))
     return bad.assign(
         **{
@@ -157,7 +159,7 @@ def _figures(model: Model, contracts: Contracts | None, scope: Scope) -> list[Fi
     has_before = baseline is not None and baseline != scope.cohort
     pairs = [
         (
-            model.ask("request_latencies", side),
+            _requests(model, side),
             _over_budget(model, contracts, side),
             model.ask("trace_coverage", side),
             model.ask("trace_costs", side),
@@ -200,6 +202,12 @@ def _figures(model: Model, contracts: Contracts | None, scope: Scope) -> list[Fi
     ]
 
 
+def _requests(model: Model, scope: Scope) -> pd.DataFrame:
+    """Return the requests of one side, their units as numbers, which are sorted once."""
+    requests = model.ask("request_latencies", scope)
+    return requests.assign(unit_id=stats.codes(requests["unit_id"]))
+
+
 def _tail(requests: pd.DataFrame, p: float) -> stats.Estimate:
     return stats.percentile(
         stats.sample(requests["duration_ms"], requests["unit_id"], requests["weight"]), p
@@ -214,11 +222,20 @@ def _over_budget(model: Model, contracts: Contracts | None, scope: Scope) -> pd.
     """Return the calls of boundaries with a budget, and whether each was over it."""
     rules = compliance.rules_of(model, contracts, scope)
     limit_ms = {key: rule.budget_ms for key, rule in rules.items() if rule.budget_ms is not None}
-    calls = model.ask("latencies", scope)
-    calls = calls[calls["boundary_id"].isin(list(limit_ms))]
-    return calls.assign(
-        is_over=calls["client_ms"] > calls["boundary_id"].map(limit_ms).astype("float64")
+    nothing = pd.DataFrame(columns=["unit_id", "started_at", "weight", "is_over"])
+    if not limit_ms:
+        return nothing
+
+    def judged(key: samples.Key, calls: pd.DataFrame) -> pd.DataFrame:
+        if key[0] not in limit_ms:
+            return nothing
+        return calls.assign(is_over=calls["client_ms"] > limit_ms[key[0]]).drop(columns="client_ms")
+
+    told = samples.each(
+        model, scope, ["client_ms", "started_at"], judged, by={"boundary_id": "boundary_id"}
     )
+    frames = [calls for calls in told.values() if len(calls)]
+    return pd.concat(frames, ignore_index=True) if frames else nothing
 
 
 def _share_over(calls: pd.DataFrame) -> stats.Estimate:

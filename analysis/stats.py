@@ -402,12 +402,15 @@ def decide(
     proven: float = PROVEN_RATIO,
     margin: float = NO_WORSE_RATIO,
 ) -> Verdict:
-    """Return what a ratio after/before may be called; open bounds prove nothing."""
-    if upper_one_sided <= proven:
+    """Return what a ratio after/before may be called; open bounds prove nothing.
+
+    A word needs the interval that is shown, too: its one-sided bound exists a little earlier.
+    """
+    if upper_one_sided <= proven and math.isfinite(upper):
         return Verdict.PROVEN
     if upper < 1:
         return Verdict.FASTER
-    if upper_one_sided <= margin:
+    if upper_one_sided <= margin and math.isfinite(upper):
         return Verdict.NO_WORSE
     return Verdict.SLOWER if lower > 1 else Verdict.NOT_ENOUGH
 

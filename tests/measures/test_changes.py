@@ -43,6 +43,7 @@ def test_the_ratio_of_percentiles_gives_the_worked_examples(before, after, expec
         (0.80, 1.30, 1.20, Verdict.NOT_ENOUGH),
         (math.nan, math.nan, math.nan, Verdict.NOT_ENOUGH),
         (math.nan, 0.8, math.nan, Verdict.FASTER),
+        (math.nan, math.nan, 0.8, Verdict.NOT_ENOUGH),
     ],
 )
 def test_a_ratio_is_called_what_its_bounds_allow(lower, upper, one_sided, label):
