@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import stats, words
-from analysis.comparability import Unit, Windows
+from analysis.comparability import Windows
 from analysis.engine import Model
 from analysis.scope import Scope
 
@@ -52,24 +52,30 @@ class Decomposition:
 
 
 def decompose(
-    model: Model, scope: Scope, baseline: str, pilot: str, window: Windows, p: float
+    model: Model,
+    scope: Scope,
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    window: Windows,
+    p: float,
 ) -> Decomposition:
     """Return what a change between two cohorts came from.
 
     Args:
         model: The lake's model.
         scope: Narrows both sides alike; its cohort, boundary and agent are ignored.
-        baseline: The cohort before.
-        pilot: The cohort after.
+        before: The requests of the cohort before, as `request_latencies` tells them.
+        after: Those of the cohort after.
         window: Design and unit of the comparison.
         p: The percentile to be swapped.
     """
-    whole = replace(scope, cohort=None, boundary=None, agent=None)
-    told = model.ask("request_kinds", whole)
-    sides = [_wide(told[told["cohort"] == name], window) for name in (baseline, pilot)]
+    sides = []
+    for requests in (before, after):
+        whole = replace(scope, cohort=requests["cohort"].iloc[0], boundary=None, agent=None)
+        sides.append(_wide(model.ask("request_kinds", whole), requests, window))
     kinds = sorted({*sides[0].columns, *sides[1].columns} - set(_FACTS))
-    before, after = (side.reindex(columns=[*_FACTS, *kinds], fill_value=0.0) for side in sides)
-    return split(before, after, p)
+    was, now = (side.reindex(columns=[*_FACTS, *kinds], fill_value=0.0) for side in sides)
+    return split(was, now, p)
 
 
 def split(before: pd.DataFrame, after: pd.DataFrame, p: float) -> Decomposition:
@@ -181,32 +187,23 @@ def dominance(found: Decomposition, *, is_proven: bool) -> tuple[bool, str]:
 _FACTS = ["operation", "bucket", "weight"]
 
 
-def _wide(told: pd.DataFrame, window: Windows) -> pd.DataFrame:
-    place, first = _numbered(told["request_id"].to_numpy())
-    facts = told.iloc[first]
+def _wide(told: pd.DataFrame, requests: pd.DataFrame, window: Windows) -> pd.DataFrame:
+    """Return a row a request that is told of, in the order of their ids, with ms by kind."""
+    ids, place = np.unique(told["request_id"].to_numpy(), return_inverse=True)
+    known = requests["request_id"].to_numpy()
+    order = np.argsort(known)
+    facts = requests.iloc[order[np.searchsorted(known[order], ids)]]
     kind, names = pd.factorize(told["kind"], sort=True)
-    size = len(facts) * len(names)
     self_ms = told["self_ms"].to_numpy(np.float64)
-    wide = np.bincount(place * len(names) + kind, self_ms, minlength=size)
-    if window.unit in (Unit.DAY, Unit.BLOCK):
-        bucket = window.units(facts) % stats.BUCKETS if len(facts) else np.zeros(0, np.int64)
-    else:
-        bucket = facts["bucket"].to_numpy(np.int64)
+    wide = np.bincount(place * len(names) + kind, self_ms, minlength=len(ids) * len(names))
     return pd.DataFrame(
         {
             "operation": facts["operation"].to_numpy(),
-            "bucket": bucket,
+            "bucket": window.units(facts) % stats.BUCKETS,
             "weight": facts["weight"].to_numpy(np.float64),
-            **dict(zip(names, wide.reshape(len(facts), -1).T, strict=True)),
+            **dict(zip(names, wide.reshape(len(ids), -1).T, strict=True)),
         }
     )
-
-
-def _numbered(request_ids: stats.Ints) -> tuple[stats.Ints, stats.Ints]:
-    """Return the number of each row's request and its first row, of rows in the requests' order."""
-    is_first = np.ones(len(request_ids), dtype=np.bool_)
-    is_first[1:] = request_ids[1:] != request_ids[:-1]
-    return np.cumsum(is_first) - 1, np.flatnonzero(is_first)
 
 
 def _sums(side: pd.DataFrame, operations: pd.Index, kinds: list[str]) -> stats.Floats:

@@ -83,9 +83,10 @@ def compare(
     before_name, after_name = baseline or named.baseline, pilot or named.pilot
     headline = contracts.sla.quantile if contracts else DEFAULT_QUANTILE
     margin = 1 + contracts.gates["slower"] if contracts and "slower" in contracts.gates else None
-    requests = model.ask("request_latencies", scope)
-    before = requests[requests["cohort"] == before_name]
-    after = requests[requests["cohort"] == after_name]
+    before, after = (
+        model.ask("request_latencies", replace(scope, cohort=name or ""))
+        for name in (before_name, after_name)
+    )
     if before.empty or after.empty or before_name == after_name:
         reason = _nothing(before_name, after_name, model.cohorts(), is_before=before.empty)
         return Comparison(
@@ -104,8 +105,14 @@ def compare(
         )
 
     facts = model.ask("boundaries", scope)
+    # Units as numbers are sorted once.
+    before, after = (
+        side.assign(unit_id=stats.codes(side["unit_id"]))
+        for side in _with_models(model, scope, facts, before, after)
+    )
     found = judged(
-        *_with_models(model, scope, facts, before, after),
+        before,
+        after,
         headline,
         margin or stats.NO_WORSE_RATIO,
     )
@@ -128,7 +135,7 @@ def compare(
     if found.refused:
         at_boundaries["label"] = str(Verdict.NOT_ENOUGH)
         at_boundaries["reason"] += " But the two sides cannot be compared."
-    source = decompose(model, scope, *named_sides, window, headline)
+    source = decompose(model, scope, before, after, window, headline)
     is_orchestration, orchestration = dominance(source, is_proven=found.label is Verdict.PROVEN)
     return Comparison(
         str(found.label),
