@@ -65,7 +65,8 @@ def between(before: Side, after: Side, p: float, window: Windows, *, margin: flo
     ratio, lower, upper = stats.ratio(was, now)
     one_sided = stats.ratio(before.one_sided, after.one_sided)[2]
     label = stats.decide(lower, upper, one_sided, margin=margin)
-    if label is Verdict.PROVEN and not window.may_prove:
+    is_weak = stats.Grade.INSUFFICIENT in (was.grade, now.grade)
+    if label is Verdict.PROVEN and (is_weak or not window.may_prove):
         label = Verdict.FASTER if upper < 1 else Verdict.NO_WORSE
     needed = stats.n_needed(was, p) if label is Verdict.NOT_ENOUGH else math.nan
     return Change(p, was, now, ratio, lower, upper, one_sided, label, needed)
@@ -95,6 +96,8 @@ def explain(moved: Change, window: Windows, margin: float) -> str:
         return f"{said}, proven at least 10\u202f%."
     if moved.label is Verdict.FASTER:
         if moved.upper_one_sided <= stats.PROVEN_RATIO:
+            if window.may_prove:
+                return f"{said}; too little of this percentile was seen to call it proven."
             days = min(window.before_days, window.after_days)
             return (
                 f"{said}; {days} days a side are too few to call it proven. "

@@ -141,7 +141,9 @@ def _source(comparison: pilot.Comparison) -> str:
 def _failures(comparison: pilot.Comparison) -> str:
     """Return how the shares of failed requests and of failures that reach users moved."""
     requests = comparison.failures.rename(columns=lambda name: name.replace("failed_", ""))
-    escapes = comparison.escapes.rename(columns=lambda name: name.replace("escape_", ""))
+    # A boundary at which no failure began on one side has nothing to compare.
+    told = comparison.escapes.dropna(subset="change")
+    escapes = told.rename(columns=lambda name: name.replace("escape_", ""))
     rows = pd.concat(
         [
             requests.assign(what="requests that failed"),

@@ -152,6 +152,17 @@ def test_different_periods_prove_nothing_under_seven_days_a_side(days, label):
     assert ("too few to call it proven" in changes.explain(moved, window, 1.05)) == (days < 7)
 
 
+def test_a_percentile_of_which_too_little_was_seen_is_not_called_proven():
+    """90 traces a side at half the time: the p95 has its bounds, and 4.5 traces in its tail."""
+    rng = np.random.default_rng(4)
+    sides = [stats.sample(factor * rng.lognormal(0, 0.2, 90), np.arange(90)) for factor in (1, 0.4)]
+    moved = changes.change(*sides, 0.95, TRACES, margin=1.05)
+
+    assert moved.upper_one_sided <= stats.PROVEN_RATIO
+    assert moved.label is Verdict.FASTER
+    assert "too little of this percentile was seen" in changes.explain(moved, TRACES, 1.05)
+
+
 @given(st.integers(0, 2**32 - 1), st.sampled_from([2.0, 1000.0]))
 def test_the_unit_of_time_changes_no_verdict(seed, factor):
     rng = np.random.default_rng(seed)
