@@ -120,7 +120,9 @@ def _units(calls: pd.DataFrame, window: Windows) -> stats.Ints:
 def _calls(calls: pd.DataFrame, units: stats.Ints, p: float, window: Windows) -> Calls:
     weight = calls["weight"].to_numpy(np.float64)
     values = calls["client_ms"].to_numpy(np.float64)
-    tail = changes.side(stats.sample(values, units, weight), p, window)
+    # Blocks of time are few: all of them tell how far calls of one resemble each other.
+    bucket = calls["bucket"].to_numpy() if "bucket" in calls and window.unit not in _NS else None
+    tail = changes.side(stats.sample(values, units, weight, bucket=bucket), p, window)
     return Calls(tail, failing(calls["is_error"].to_numpy(np.float64), units, weight))
 
 

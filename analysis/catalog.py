@@ -1,7 +1,8 @@
 """The cards at the head of the metric files: question, unit, and which way is better.
 
-A metric answers a question. A sample has a row a call, request, span or unit: it is what measures
-compute intervals from, found by its name as a metric is, but no answer that a person reads whole.
+A metric answers a question. A sample has a row a call, request, span, unit or bucket of units: it
+is what measures compute intervals from, found by its name as a metric is, but nothing that a person
+reads whole.
 """
 
 import re

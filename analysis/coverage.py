@@ -164,12 +164,15 @@ _RESTED_ON = frozenset(
 def blind_spots(model: Model, scope: Scope) -> pd.DataFrame:
     """Return what was not seen, one row a cohort, blind spot, and service or boundary.
 
-    found of total are spans, calls, requests, traces or ms, as `counted` says; share has an
-    interval whose unit is the trace (ms: the bootstrap). `caps` is the best grade that is left to
-    figures which rest on it, of the boundary or else the cohort, null where none does. Sampling
-    that nobody tells is a row of its own; that it depends on the outcome is only suspected.
+    found of total are spans, calls, requests, traces or ms, as `counted` says. The interval of the
+    share rests on a hundred buckets of `units`: traces of spans and ms, else conversations. `caps`
+    is the best grade that is left to figures which rest on it, of the boundary or else the cohort,
+    null where none does. Sampling that nobody tells is a row of its own; that it depends on the
+    outcome is only suspected.
     """
-    told = _told(model, scope, SPOTS)
+    told = pd.concat(
+        [model.ask(each, _whole(scope)) for each in ("sampling", "blindness")], ignore_index=True
+    )
     shares = _shares(told)
     key = ["cohort", "blind_spot", "service", "boundary_id"]
     rows = []
@@ -211,7 +214,7 @@ def caps(
     rests = DEPENDS.get(name)
     if rests is None or frame.empty:
         return {}
-    shares = _shares(_told(model, scope, {spot for some in rests.values() for spot in some}))
+    shares = _shares(_unseen(model, scope, {spot for some in rests.values() for spot in some}))
     nobody = [None] * len(frame)
     keys = list(zip(frame.get("cohort", nobody), frame.get("boundary_id", nobody), strict=True))
     left = {}
@@ -272,14 +275,17 @@ def without_blind(
     return told
 
 
-def _told(model: Model, scope: Scope, spots: Iterable[str]) -> pd.DataFrame:
-    """Return the metrics that tell of these spots; spans are only counted where they are asked."""
-    asked = set(spots)
-    metrics = [
-        *(["sampling"] if asked & _OF_SAMPLING else []),
-        *(["blindness"] if asked - _OF_SAMPLING else []),
-    ]
-    return pd.concat([model.ask(metric, _whole(scope)) for metric in metrics], ignore_index=True)
+def _unseen(model: Model, scope: Scope, spots: set[str]) -> pd.DataFrame:
+    """Return how much is unseen of these spots; what tells of others is not asked."""
+    asked = {
+        "sampling": _OF_SAMPLING,
+        "unseen_calls": _OF_BOUNDARIES,
+        "unseen_spans": _RESTED_ON - _OF_SAMPLING - _OF_BOUNDARIES,
+    }
+    frames = [model.ask(each, _whole(scope)) for each, of in asked.items() if spots & of]
+    told = pd.concat(frames, ignore_index=True)
+    told = told[told["blind_spot"].isin(spots)]
+    return told if "boundary_id" in told else told.assign(boundary_id=None)
 
 
 def _whole(scope: Scope) -> Scope:
@@ -339,7 +345,7 @@ def _row(
         "counted": some["counted"].iloc[0],
         "found": float(some["found"].sum()),
         "total": float(some["total"].sum()),
-        "traces": int(some["units"].sum()),
+        "units": int(some["units"].sum()),
         **tails.columns("share", share),
         "caps": str(left) if spot in _RESTED_ON else None,
         "blinds": SPOTS[spot].blinds,
@@ -353,6 +359,6 @@ def _text(value: object) -> str | None:
 
 
 _COLUMNS = [
-    *("counted", "found", "total", "traces", *tails.columns("share", stats.NOTHING)),
+    *("counted", "found", "total", "units", *tails.columns("share", stats.NOTHING)),
     *("caps", "blinds", "fix", "example_trace_id"),
 ]

@@ -139,7 +139,8 @@ class Model:
                 cursor.execute("SET VARIABLE sensitive = ?", [pattern])
             for relation in CONDITIONS:
                 conditions = [CONDITIONS[relation][n] for n in asked if n in CONDITIONS[relation]]
-                told = _TOLD if relation == "accesses" and self.sensitive else "*"
+                is_tagged = relation in ("accesses", "touches") and self.sensitive
+                told = _TOLD if is_tagged else "*"
                 if conditions or told != "*":
                     where = " AND ".join(dict.fromkeys(conditions)) or "true"
                     cursor.execute(

@@ -38,7 +38,7 @@ def bursts(model: Model, scope: Scope) -> pd.DataFrame:
     `REFERENCE_DAYS` days give no row.
     """
     told = model.ask("bursts", scope)
-    rows = []
+    rows: list[dict[str, object]] = []
     for (cohort, boundary), some in told[told["days"] >= REFERENCE_DAYS].groupby(
         ["cohort", "boundary_id"], sort=True
     ):
@@ -59,29 +59,58 @@ def bursts(model: Model, scope: Scope) -> pd.DataFrame:
                     "expected": float(burst["expected"].sum()),
                     "times_usual": float(burst["over"].sum() / burst["expected"].sum()),
                     "p_value": worst["p_value"],
-                    "example_trace_id": worst["example_trace_id"],
+                    "at": (int(worst["boundary_no"]), int(worst["window_no"])),
                 }
             )
+    slowest = _slowest(model, scope, [row["at"] for row in rows])
+    for row in rows:
+        row["example_trace_id"] = slowest[row["at"]]
     return pd.DataFrame(rows, columns=_BURSTS)
+
+
+def _slowest(model: Model, scope: Scope, windows: list[object]) -> dict[object, str]:
+    """Return the trace of the slowest call in each of some windows of boundaries, by number."""
+    if not windows:
+        return {}
+    with model.relations(scope) as cursor:
+        found = cursor.execute(
+            """
+            SELECT
+                boundary_no,
+                start_ns // 300000000000,
+                arg_max(trace_id, (client_ms, call_id))
+            FROM calls
+            WHERE (boundary_no, start_ns // 300000000000)
+                IN (SELECT unnest(?::STRUCT(boundary_no INTEGER, window_no BIGINT)[]))
+            GROUP BY ALL
+            """,
+            [windows],
+        ).fetchall()
+    return {(boundary, window): trace for boundary, window, trace in found}
 
 
 def judge(window_at: pd.Series, calls: pd.Series, over: pd.Series) -> pd.DataFrame:
     """Return expected, p_value and is_burst of each five minutes of one boundary, in their order.
 
     The usual share is that of the hour of the day; how much more than chance it varies is told by
-    the data themselves, and the tail is that of a beta-binomial (METHODS.md, bursts).
+    the data themselves, and the tail is that of a beta-binomial (METHODS.md, bursts). p_value is 1
+    where a window has not three times what is usual.
     """
     n, k = calls.to_numpy(np.float64), over.to_numpy(np.float64)
     hour = window_at.dt.hour.to_numpy()
     usual = (np.bincount(hour, k, 24) + 0.5) / (np.bincount(hour, n, 24) + 10)
     share = usual[hour]
     enough = n >= MIN_CALLS
+    # How likely a window is, is asked only where it could be a burst.
+    is_asked = enough & (k >= MIN_CALLS) & (k >= TIMES_USUAL * n * share)
     few, usually = n[enough], share[enough]
     squared = (k[enough] - few * usually) ** 2 / (few * usually * (1 - usually))
     phi = max(1.0, float(np.quantile(squared, 0.9)) / CHI_90) if len(squared) else 1.0
     mean = float(n[enough].mean()) if enough.any() else 2.0
-    p_value = np.where(enough, upper_tail(k, n, share, (phi - 1) / max(mean - 1, 1.0)), 1.0)
-    is_rare = (p_value < RARE_PAIR) & (k >= MIN_CALLS) & (k >= TIMES_USUAL * n * share)
+    p_value = np.ones(len(n))
+    rho = (phi - 1) / max(mean - 1, 1.0)
+    p_value[is_asked] = upper_tail(k[is_asked], n[is_asked], share[is_asked], rho)
+    is_rare = is_asked & (p_value < RARE_PAIR)
     at = window_at.to_numpy().astype("datetime64[s]").astype(np.int64)
     beside = np.zeros(len(n), dtype=np.bool_)
     pair = is_rare[1:] & is_rare[:-1] & (np.diff(at) == 300)

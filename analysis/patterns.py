@@ -86,7 +86,7 @@ def _costs(told: pd.DataFrame, asked: pd.DataFrame) -> list[dict[str, object]]:
             dict(zip(_KEY, (part or None for part in key), strict=True))
             | {name: int(some[name].sum()) for name in ("found", "requests", "calls")}
             | {"most": int(some["most"].max()), "n": cost.n, "units": cost.units}
-            | {"example_trace_id": some.sort_values("cost_ms")["example_trace_id"].iloc[-1]}
+            | {"example_trace_id": some["example_trace_id"].iloc[0]}
             | tails.columns("cost_ms", cost)
         )
     return rows

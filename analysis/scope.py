@@ -59,8 +59,10 @@ CONDITIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "agent": "agent = getvariable('scope_agent')",
             "boundary": _OF_CALL,
         },
+        "touches": _COHORT,
         "turns": _COHORT | _TIME | _VARIANT | _SERVICE,
         "state_signals": _COHORT | _TIME | _VARIANT | _SERVICE,
+        "judged_turns": _COHORT | _TIME | _VARIANT | _SERVICE,
         "state_marks": _COHORT,
         "root_marks": _COHORT,
         "joins": _COHORT,
@@ -85,6 +87,8 @@ CONDITIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         | _SERVICE
         | {"agent": "who = 'agent:' || getvariable('scope_agent')"},
         "open_traces": _COHORT,
+        "trace_usage": _COHORT,
+        "sights": _COHORT | _TIME | _SERVICE,
         # The units an agent worked in are told apart by it alone.
         "work": _COHORT
         | {

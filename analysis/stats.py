@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,9 @@ NO_WORSE_RATIO = 1.05
 SEED = 20240229
 REPLICATES = 500
 BUCKETS = 100
+# From so many units some of them, chosen by hash, tell how far values of one resemble each other.
+ALIKE_UNITS = 50_000
+_SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 # Float noise must not turn ceil(200 * 0.95) into 191.
 _EPSILON = 1e-9
 
@@ -81,63 +85,102 @@ NOTHING = Estimate(math.nan, math.nan, math.nan, 0, 0.0, 0, Grade.INSUFFICIENT)
 
 
 @dataclass(frozen=True)
-class Sample:
-    """Values in ascending order with the unit and weight of each; made by `sample`."""
+class Alike:
+    """Values of some units, in ascending order: how far those of one unit resemble each other."""
 
     ordered: Floats
-    units: Ints
+    units: Ints  # from 0
+    weights: Floats
+    unit_mass: Floats
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Values in ascending order with their weight, and units of them; made by `sample`."""
+
+    ordered: Floats
     weights: Floats
     mass: Floats  # cumulative weight: 1..n without sampling weights
-    unit_mass: Floats
+    is_even: bool  # whether each value stands for as many as any other
+    unit_count: int  # independent units
+    alike: Alike
 
     @property
     def n(self) -> int:
         """How many values."""
         return len(self.ordered)
 
-    @property
-    def unit_count(self) -> int:
-        """How many independent units."""
-        return len(self.unit_mass)
-
 
 def codes(units: ArrayLike) -> Ints:
     """Return units of any type as dense integers from 0, in the order of their names."""
     names = units if isinstance(units, pd.Series) else np.asarray(units)
-    if isinstance(names, np.ndarray) and names.dtype == np.intp and len(names):
-        least, most = names.min(), names.max()
-        if least == 0 and most < len(names) and np.bincount(names).all():
-            return names
+    numbers = np.asarray(names) if names.dtype.kind in "iu" else None
+    if numbers is not None and len(numbers):
+        least = int(numbers.min())
+        spread = int(numbers.max()) - least + 1
+        if spread <= 4 * len(numbers) + 1024:
+            # Numbers that lie close together are told apart by a mark for each.
+            places = (numbers - numbers.dtype.type(least)).astype(np.intp, copy=False)
+            marks = np.zeros(spread, dtype=np.bool_)
+            marks[places] = True
+            dense: Ints = np.cumsum(marks, dtype=np.intp) - 1
+            return np.asarray(places if marks.all() else dense[places], dtype=np.intp)
     return np.asarray(pd.factorize(names, sort=True)[0], dtype=np.intp)
 
 
-def sample(values: ArrayLike, units: ArrayLike, weights: ArrayLike | None = None) -> Sample:
+def sample(
+    values: ArrayLike,
+    units: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    bucket: ArrayLike | None = None,
+) -> Sample:
     """Return values ready for percentiles.
 
     Args:
         values: Measurements, NaN left out.
         units: The independent unit of each value, of any type.
         weights: How many calls each value stands for; 1 without sampling.
+        bucket: A hash of each value's unit, 0 to 99. Where it is told, about `ALIKE_UNITS` of very
+            many units tell how far values of one unit resemble each other.
 
     Raises:
         ValueError: When a weight is not positive.
     """
     x = np.asarray(values, dtype=np.float64)
     w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)
-    keep = ~np.isnan(x)
-    if len(w) and (not np.isfinite(w).all() or w.min() <= 0):
+    if len(w) and not (w.min() > 0 and w.max() < math.inf):
         raise ValueError("A sampling weight must be a positive number; check tracestate `ot=th:`.")
-    unit = np.asarray(units)[keep]
-    x, w = x[keep], w[keep]
-    # Only differences between weights matter: their mean is made 1, so that ranks count calls.
-    if len(w):
-        w = np.ones(len(w)) if w.min() == w.max() else w * (len(w) / w.sum())
-    # Between equal values only their weights can tell.
+    unit = np.asarray(units)
+    hashed = None if bucket is None else np.asarray(bucket)
+    keep = ~np.isnan(x)
+    if not keep.all():
+        x, w, unit = x[keep], w[keep], unit[keep]
+        hashed = None if hashed is None else hashed[keep]
     is_even = len(w) == 0 or w.min() == w.max()
-    order = np.argsort(x, kind="quicksort" if is_even else "stable")
-    unit_codes = codes(unit)[order]
-    w = w[order]
-    return Sample(x[order], unit_codes, w, np.cumsum(w), _sums(unit_codes, w))
+    unit = codes(unit)
+    unit_count = int(unit.max()) + 1 if len(unit) else 0
+    if is_even:
+        w = np.ones(len(x))
+        ordered, own, mass = np.sort(x), w, np.arange(1.0, len(x) + 1)
+    else:
+        # Only differences between weights matter: their mean is made 1, so that ranks count calls.
+        w = w * (len(w) / w.sum())
+        # Between equal values only their weights can tell.
+        order = np.argsort(x, kind="stable")
+        ordered, own = x[order], w[order]
+        mass = np.cumsum(own)
+    if hashed is not None and unit_count > ALIKE_UNITS:
+        some = hashed < max(1, BUCKETS * ALIKE_UNITS // unit_count)
+        x, w, unit = x[some], w[some], codes(unit[some])
+    alike = _alike(x, w, unit, is_even=is_even)
+    return Sample(ordered, own, mass, is_even, unit_count, alike)
+
+
+def _alike(values: Floats, weights: Floats, units: Ints, *, is_even: bool) -> Alike:
+    order = np.argsort(values, kind="quicksort" if is_even else "stable")
+    by_unit = np.bincount(units) if is_even else _sums(units, weights)
+    return Alike(values[order], units[order], weights[order], by_unit.astype(np.float64))
 
 
 @lru_cache(maxsize=65536)
@@ -196,21 +239,31 @@ def design_effect(data: Sample, mass: float) -> float:
     """
     total = data.mass[-1]
     mass = float(min(max(mass, data.weights[0]), total - data.weights[-1]))
-    if data.unit_count < 2 or mass <= 0:
+    some = data.alike
+    clusters = len(some.unit_mass)
+    if clusters < 2 or mass <= 0:
         return 1.0
     cut = data.ordered[_index(data, mass)]
-    first = np.searchsorted(data.ordered, cut, side="left")
-    last = np.searchsorted(data.ordered, cut, side="right")
-    below = _sums(data.units[:first], data.weights[:first], data.unit_count)
+    first, last = (int(np.searchsorted(data.ordered, cut, side)) for side in _SIDES)
     # Equal values share what is left of the rank, so that the order of the input does not matter.
-    ties = data.weights[first:last]
-    left = mass - (data.mass[first - 1] if first else 0.0)
-    below += _sums(data.units[first:last], ties * (left / ties.sum()), data.unit_count)
-    share = mass / total
-    spread = float(np.square(below - share * data.unit_mass).sum())
-    clusters = data.unit_count
-    variance = clusters / (clusters - 1) * spread / total**2
-    return max(1.0, float(variance * data.n / (share * (1 - share))))
+    before = float(data.mass[first - 1]) if first else 0.0
+    taken = (mass - before) / (float(data.mass[last - 1]) - before)
+    first, last = (int(np.searchsorted(some.ordered, cut, side)) for side in _SIDES)
+    below = taken * _sums(some.units[first:last], some.weights[first:last], clusters)
+    if 2 * first <= len(some.ordered):
+        below += _sums(some.units[:first], some.weights[:first], clusters)
+    else:
+        # What lies above is less to count.
+        ties = _sums(some.units[first:last], some.weights[first:last], clusters)
+        below += some.unit_mass - ties
+        below -= _sums(some.units[last:], some.weights[last:], clusters)
+    whole = float(some.unit_mass.sum())
+    share = float(below.sum()) / whole
+    if not 0 < share < 1:
+        return 1.0
+    spread = float(np.square(below - share * some.unit_mass).sum())
+    variance = clusters / (clusters - 1) * spread / whole**2
+    return max(1.0, float(variance * len(some.ordered) / (share * (1 - share))))
 
 
 def _index(data: Sample, mass: float) -> int:
@@ -233,7 +286,7 @@ def percentile(data: Sample, p: float, *, level: float = LEVEL, by_days: bool = 
     if clusters < 2:
         return Estimate(value, math.nan, math.nan, data.n, math.nan, clusters, Grade.INSUFFICIENT)
 
-    if clusters == data.n and data.weights.min() == data.weights.max():
+    if clusters == data.n and data.is_even:
         n_eff = data.n
         lower, upper = _ranks(n_eff, total, p, level)
     else:
@@ -301,9 +354,11 @@ def proportion(
         return NOTHING
     code = codes(units)
     w = np.ones(len(event)) if weights is None else np.asarray(weights, dtype=np.float64)
-    return proportion_of_counts(
-        np.bincount(code, weights=event * w), np.bincount(code, weights=w), len(event), level=level
-    )
+    sizes = np.bincount(code) * w[0] if w.min() == w.max() else _sums(code, w)
+    # Events are rare as a rule.
+    found = np.flatnonzero(event)
+    hits = _sums(code[found], (event[found] * w[found]), len(sizes))
+    return proportion_of_counts(hits, sizes, len(event), level=level)
 
 
 def proportion_of_counts(
@@ -324,23 +379,30 @@ def proportion_of_counts(
         level: Confidence of the two-sided interval.
     """
     hits, size = np.asarray(events, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
-    of_each = np.ones(len(size)) if units is None else np.asarray(units, dtype=np.float64)
-    hits, size, of_each = (each[of_each > 0] for each in (hits, size, of_each))
-    total = float((size * of_each).sum())
+    of_each = None if units is None else np.asarray(units, dtype=np.float64)
+
+    def summed(figures: Floats) -> float:
+        return float(figures.sum() if of_each is None else (figures * of_each).sum())
+
+    def counted(is_meant: NDArray[np.bool_]) -> int:
+        return int(np.count_nonzero(is_meant) if of_each is None else of_each[is_meant].sum())
+
+    is_there = size > 0 if of_each is None else of_each > 0
+    total = summed(size)
     if total <= 0:
         return NOTHING
     count = round(total) if n is None else n
-    clusters = int(of_each[size > 0].sum())
-    share = min(1.0, max(0.0, float((hits * of_each).sum()) / total))
-    event_units = int(min(of_each[hits > 0].sum(), of_each[size - hits > _EPSILON].sum()))
+    clusters = counted(size > 0)
+    share = min(1.0, max(0.0, summed(hits) / total))
+    event_units = min(counted(hits > 0), counted(size - hits > _EPSILON))
     if event_units == 0:
         n_eff = float(clusters)
-    elif clusters == count and size.max() == size.min():
+    elif clusters == count and size[is_there].max() == size[is_there].min():
         n_eff = float(count)
     else:
         deff = 1.0
         if clusters > 1:
-            spread = float((np.square(hits - share * size) * of_each).sum())
+            spread = summed(np.square(hits - share * size))
             variance = clusters / (clusters - 1) * spread / total**2
             deff = max(1.0, variance * count / (share * (1 - share)))
         # One unit with events shows no spread: the least known is one degree of freedom.
@@ -519,6 +581,13 @@ def replicate_weights() -> Floats:
     return np.random.default_rng(SEED).exponential(size=(REPLICATES, BUCKETS))
 
 
+@lru_cache(maxsize=1)
+def _scaled_weights() -> Floats:
+    """Return the weights in rows of mean one, which keep sums in the size of the data."""
+    weights = replicate_weights()
+    return np.asarray(weights / weights.mean(axis=1, keepdims=True))
+
+
 def buckets(units: ArrayLike) -> Ints:
     """Return the bucket of each value: its unit's hash modulo the number of units, at most 100."""
     names = np.asarray(units)
@@ -544,9 +613,7 @@ def bootstrap(
         sums: Sums by (bucket, quantity).
         level: Confidence of the two-sided interval.
     """
-    weights = replicate_weights()
-    # Rows scaled to mean one keep sums in the size of the data.
-    figures = statistic((weights / weights.mean(axis=1, keepdims=True)) @ sums)
+    figures = statistic(_scaled_weights() @ sums)
     figures = figures[np.isfinite(figures)]
     if len(figures) == 0 or np.count_nonzero(sums.any(axis=1)) < 2:
         return math.nan, math.nan

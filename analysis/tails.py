@@ -73,7 +73,9 @@ def _columns(share: str, *others: str) -> list[str]:
 def _figures(frame: pd.DataFrame, value: str, failed: str, share: str) -> dict[str, object]:
     units = stats.codes(frame["unit_id"])
     weights = frame["weight"].to_numpy(dtype=np.float64)
-    values = stats.sample(frame[value].to_numpy(dtype=np.float64), units, weights)
+    values = stats.sample(
+        frame[value].to_numpy(dtype=np.float64), units, weights, bucket=frame["bucket"].to_numpy()
+    )
     share_failed = stats.proportion(frame[failed], units, weights)
     figures: dict[str, object] = {"units": share_failed.units, **columns(share, share_failed)}
     for name, p in QUANTILES.items():

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analysis import samples, stats, words
@@ -106,14 +107,21 @@ def _odds(
     )
 
 
+def _is(told: pd.Series) -> npt.NDArray[np.bool_]:
+    return np.asarray(told if told.dtype == np.bool_ else told.fillna(False), dtype=np.bool_)
+
+
 def _of(calls: pd.DataFrame, loss_ratio: float, fallback_ms: float) -> dict[str, Any]:
     duration = calls["client_ms"].to_numpy(np.float64)
     weight = calls["weight"].to_numpy(np.float64)
-    is_success = ~(
-        calls["is_error"].fillna(False).astype(bool) | calls["is_given_up"].astype(bool)
-    ).to_numpy()
+    is_success = ~(_is(calls["is_error"]) | _is(calls["is_given_up"]))
     unit = stats.codes(calls["unit_id"])
-    sample = stats.sample(duration[is_success], unit[is_success], weight[is_success])
+    sample = stats.sample(
+        duration[is_success],
+        unit[is_success],
+        weight[is_success],
+        bucket=calls["bucket"].to_numpy()[is_success],
+    )
     answered = stats.percentile(sample, 1 - loss_ratio)
     at_ms = answered.value
     told_ms = calls["timeout_ms"].to_numpy(np.float64)

@@ -14,6 +14,16 @@ QUANTILES = MappingProxyType({"p50": 0.5, "p95": 0.95})
 TAKEN = ("calls", "tool_calls", "model_calls", "input_tokens", "output_tokens", "cost_usd")
 
 
+_IS_TOOL = """
+    boundary_no IN (
+        SELECT boundary_no
+        FROM boundaries
+        WHERE starts_with(callee, 'tool:')
+            OR starts_with(callee, 'mcp:')
+    )
+"""
+
+
 def tools(model: Model, scope: Scope) -> pd.DataFrame:
     """Return calls, share failed, p50 and p95 in ms of every tool, one row a cohort and tool.
 
@@ -25,7 +35,7 @@ def tools(model: Model, scope: Scope) -> pd.DataFrame:
         ["client_ms", "is_error"],
         lambda _, calls: _answered(calls),
         by={"cohort": "cohort", "tool": "callee"},
-        where="starts_with(callee, 'tool:') OR starts_with(callee, 'mcp:')",
+        where=_IS_TOOL,
     )
     rows = [dict(zip(("cohort", "tool"), key, strict=True)) | row for key, row in told.items()]
     return pd.DataFrame(rows, columns=["cohort", "tool", *_answered(_NO_CALLS)])
@@ -42,7 +52,8 @@ def conversations(model: Model, scope: Scope) -> pd.DataFrame:
         scope,
         [*TAKEN, "is_named"],
         lambda _, taken: [_taken(taken, quantity) for quantity in TAKEN],
-        metric="conversation_usage",
+        # What is kept of traces knows no service, agent or hour.
+        metric="conversation_sums" if scope == Scope(cohort=scope.cohort) else "conversation_usage",
         by={"cohort": "cohort"},
     )
     rows = [{"cohort": cohort} | row for (cohort,), rows in told.items() for row in rows]
@@ -93,7 +104,9 @@ def _answered(calls: pd.DataFrame) -> dict[str, object]:
     weights = calls["weight"].to_numpy(np.float64)
     units = stats.codes(calls["unit_id"])
     failed = stats.proportion(calls["is_error"], units, weights)
-    waits = stats.sample(calls["client_ms"].to_numpy(np.float64), units, weights)
+    waits = stats.sample(
+        calls["client_ms"].to_numpy(np.float64), units, weights, bucket=calls["bucket"].to_numpy()
+    )
     row: dict[str, object] = {
         "calls": len(calls),
         "failed": int(calls["is_error"].sum()),
@@ -106,7 +119,7 @@ def _answered(calls: pd.DataFrame) -> dict[str, object]:
 
 
 _NO_CALLS = pd.DataFrame(
-    {name: np.zeros(0) for name in ("client_ms", "is_error", "unit_id", "weight")}
+    {name: np.zeros(0) for name in ("client_ms", "is_error", "unit_id", "bucket", "weight")}
 )
 _CONVERSATIONS = [
     *("cohort", "quantity", "n"),

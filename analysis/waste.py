@@ -12,7 +12,7 @@ from analysis.means import mean
 from analysis.scope import Scope
 from analysis.timeshare import BLOCK_NS, DAY_NS
 
-WINDOW_NS = 5 * 60 * 10**9  # of the metric `retry_storms`
+WINDOW_NS = 5 * 60 * 10**9  # of the sample `retry_windows`
 
 
 def in_storms(model: Model, scope: Scope) -> pd.DataFrame:
@@ -21,28 +21,23 @@ def in_storms(model: Model, scope: Scope) -> pd.DataFrame:
     Whoever is caught in a storm is caught together, so the unit is the calendar day, below two days
     of traces the block of four hours.
     """
-    found = model.ask("retry_storms", replace(scope, boundary=None, agent=None))
-    at = found["window_at"].astype("datetime64[ns]").astype("int64") // WINDOW_NS
-    stormy = {
-        key: some.to_numpy(np.int64)
-        for key, some in at.groupby([found["cohort"], found["boundary_id"]])
-    }
+    found = model.ask("retry_storms", _whole(scope))
+    stormy = set(zip(found["cohort"], found["boundary_id"], found["window_at"], strict=True))
 
-    def answer(key: samples.Key, calls: pd.DataFrame) -> dict[str, object]:
-        start_ns = calls["start_ns"].to_numpy(np.int64)
-        window = start_ns // WINDOW_NS
-        is_in = np.isin(window, stormy.get((str(key[0]), str(key[1])), ()))
-        tries = calls["tries"].to_numpy(np.float64) * calls["weight"].to_numpy(np.float64)
+    def answer(windows: pd.DataFrame) -> dict[str, object]:
+        start_ns = windows["window_no"].to_numpy(np.int64) * WINDOW_NS
+        keys = zip(windows["cohort"], windows["boundary_id"], windows["window_at"], strict=True)
+        is_in = np.array([key in stormy for key in keys], dtype=np.bool_)
+        tries = windows["weighed_tries"].to_numpy(np.float64)
         length = DAY_NS if np.ptp(start_ns) >= 2 * DAY_NS else BLOCK_NS
         unit = stats.codes(start_ns // length)
-        count = int(calls["tries"].sum())
+        count = int(windows["tries"].sum())
         share = stats.proportion_of_counts(
             np.bincount(unit, tries * is_in), np.bincount(unit, tries), count
         )
-        storms = len(np.unique(window[is_in]))
-        return {"tries": count, "storms": storms, **_told("storm_ratio", share)}
+        return {"tries": count, "storms": int(is_in.sum()), **_told("storm_ratio", share)}
 
-    return _by_boundary(model, scope, ["tries", "start_ns"], answer, _STORMS)
+    return _by_boundary(model, scope, "retry_windows", answer, _STORMS)
 
 
 def left_behind(model: Model, scope: Scope) -> pd.DataFrame:
@@ -50,71 +45,74 @@ def left_behind(model: Model, scope: Scope) -> pd.DataFrame:
 
     abandoned_ratio is the share of the calls seen by both sides, abandoned_ms the mean over these
     of what the callee worked for nobody; late_ratio is the share of all calls of the boundary that
-    were made when their caller's own caller had given up.
+    were made when their caller's own caller had given up. Units are taken together in a hundred
+    buckets.
     """
 
-    def answer(_: samples.Key, calls: pd.DataFrame) -> dict[str, object]:
-        seen = calls[calls["is_seen_whole"]]
-        bucket = stats.buckets(seen["unit_id"])
-        weight = seen["weight"].to_numpy(np.float64)
+    def answer(told: pd.DataFrame) -> dict[str, object]:
         lost = mean(
-            stats.bucket_sums(seen["abandoned_ms"].to_numpy(np.float64) * weight, bucket),
-            stats.bucket_sums(weight, bucket),
-            len(seen),
-            seen["unit_id"].nunique(),
+            _buckets(told, "abandoned_ms"),
+            _buckets(told, "weighed_seen"),
+            int(told["seen"].sum()),
+            seen := int(told["seen_units"].max()),
         )
+        units = int(told["units"].max())
         return {
-            "calls": len(calls),
-            "abandoned": int(seen["is_given_up"].sum()),
-            "late": int(calls["is_late"].sum()),
-            **_told("abandoned_ratio", _share(seen, "is_given_up")),
+            **{name: int(told[name].sum()) for name in ("abandoned", "late")},
+            **_told("abandoned_ratio", _share(told, "abandoned", "seen", seen)),
             **_told("abandoned_ms", lost),
-            **_told("late_ratio", _share(calls, "is_late")),
+            **_told("late_ratio", _share(told, "late", "calls", units)),
         }
 
-    columns = ["is_seen_whole", "is_given_up", "abandoned_ms", "is_late"]
-    return _by_boundary(model, scope, columns, answer, _LEFT)
+    return _by_boundary(model, scope, "left_behind", answer, _LEFT)
 
 
 def at_odds(model: Model, scope: Scope) -> pd.DataFrame:
     """Return how often a boundary is allowed at least the time that its caller is allowed.
 
-    Tries count with it. The share is of the calls of which both time-outs are told.
+    Tries count with it. The share is of the calls of which both time-outs are told; units are taken
+    together in a hundred buckets.
     """
 
-    def answer(_: samples.Key, calls: pd.DataFrame) -> dict[str, object]:
-        told = calls[calls["is_allowed"]]
-        return {
-            "calls": len(calls),
-            "at_odds": int(told["is_at_odds"].sum()),
-            **_told("at_odds_ratio", _share(told, "is_at_odds")),
-        }
+    def answer(told: pd.DataFrame) -> dict[str, object]:
+        share = _share(told, "at_odds", "calls", int(told["units"].sum()))
+        return {"at_odds": int(told["at_odds"].sum()), **_told("at_odds_ratio", share)}
 
-    frame = _by_boundary(model, scope, ["is_allowed", "is_at_odds"], answer, _ODDS)
-    return frame[frame["at_odds_ratio_n"] > 0].reset_index(drop=True)
+    return _by_boundary(model, scope, "at_odds", answer, _ODDS)
 
 
 def _by_boundary(
     model: Model,
     scope: Scope,
-    columns: list[str],
-    answer: Callable[[samples.Key, pd.DataFrame], dict[str, object]],
+    metric: str,
+    answer: Callable[[pd.DataFrame], dict[str, object]],
     names: list[str],
 ) -> pd.DataFrame:
     # What a call was made in is another boundary's.
-    whole = replace(scope, boundary=None, agent=None)
-    told = samples.each(model, whole, columns, answer, metric="call_waste")
+    frame = model.ask(metric, _whole(scope))
+    told = dict(iter(frame.groupby(list(samples.BOUNDARY), observed=True)))
     asked = model.ask("boundaries", scope)
     rows = [
-        {"cohort": row.cohort, "boundary_id": row.boundary_id, "boundary": row.boundary}
-        | told[row.cohort, row.boundary_id]
+        {name: getattr(row, name) for name in _OF_ALL} | answer(told[row.cohort, row.boundary_id])
         for row in asked.itertuples()
+        if (row.cohort, row.boundary_id) in told
     ]
-    return pd.DataFrame(rows, columns=["cohort", "boundary_id", "boundary", *names])
+    return pd.DataFrame(rows, columns=[*_KEY, *names])
 
 
-def _share(calls: pd.DataFrame, column: str) -> stats.Estimate:
-    return stats.proportion(calls[column], calls["unit_id"], calls["weight"])
+def _whole(scope: Scope) -> Scope:
+    return replace(scope, boundary=None, agent=None)
+
+
+def _buckets(told: pd.DataFrame, column: str) -> stats.Floats:
+    return stats.bucket_sums(told[column], told["bucket"].to_numpy(np.intp))
+
+
+def _share(told: pd.DataFrame, part: str, whole: str, units: int) -> stats.Estimate:
+    share = stats.proportion_of_counts(
+        told[f"weighed_{part}"], told[f"weighed_{whole}"], int(told[whole].sum())
+    )
+    return replace(share, units=units)
 
 
 def _told(name: str, estimate: stats.Estimate) -> dict[str, object]:
@@ -124,6 +122,8 @@ def _told(name: str, estimate: stats.Estimate) -> dict[str, object]:
     }
 
 
+_KEY = ["cohort", "boundary_id", "boundary"]
+_OF_ALL = [*_KEY, "calls"]
 _STORMS = ["tries", "storms", *_told("storm_ratio", stats.NOTHING)]
 _LEFT = [
     *("calls", "abandoned", "late"),

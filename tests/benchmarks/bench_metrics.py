@@ -20,10 +20,11 @@ import bench_model
 import duckdb
 from measure import peak_bytes
 
-from analysis import build, engine, measures, tails
+from analysis import build, engine, loading, measures, tails
 from analysis.scope import Scope
 from ingest.lake import Lake
 
+NUMBERS = loading.SQL / "whole" / "05_numbers.sql"
 BUILD = Path(__file__).parents[2] / "build" / "bench-metrics"
 CALLS = int(os.environ.get("CALLS", "10000000"))
 ROUNDS = int(os.environ.get("ROUNDS", "2"))
@@ -106,11 +107,13 @@ def _model() -> Path:
                 connection.execute(
                     f"{verb} many.{table} {'' if copy else 'AS'} SELECT {told} FROM once.{table}"
                 )
+        connection.execute("USE many")
+        # Copies are other units and boundaries, and are numbered as the model's own are.
+        connection.execute(NUMBERS.read_text(encoding="utf-8"))
         for name, view in connection.execute(
             "SELECT view_name, sql FROM duckdb_views() "
             "WHERE database_name = 'once' AND NOT internal"
         ).fetchall():
-            connection.execute("USE many")
             connection.execute(view)
             connection.execute(f"FROM {name} LIMIT 1")
     unfinished.rename(target)
@@ -121,6 +124,8 @@ def _copied(name: str, kind: str, copy: int) -> str:
     """Return a column of a copy: other ids, and every second copy another cohort."""
     if name == "cohort":
         return f"'{('baseline', 'pilot')[copy % 2]}' AS cohort"
+    if kind == "INTEGER" and name.endswith("_no"):
+        return f"NULL::INTEGER AS {name}"
     if copy and kind == "BIGINT" and name.endswith(("_id", "_no")):
         return f"xor({name}, {copy * 0x0123456789ABCD}) AS {name}"
     if copy and name in ("trace_id", "conversation_id", "unit_id", "user_id"):

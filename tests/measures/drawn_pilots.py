@@ -6,6 +6,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from analysis import loading
 from analysis.engine import Model
 from analysis.scope import CONDITIONS
 
@@ -67,6 +68,7 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
         "conversation_id": frame["unit"].astype(str),
         "unit_id": frame["unit"].astype(str),
         "unit_no": units,
+        "boundary_no": None,
         "bucket": units % 100,
         "pilot_variant": None,
         "tenant": None,
@@ -191,6 +193,15 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
             "SELECT call_id AS node_id, call_id AS group_id, cohort FROM calls"
         )
         connection.execute("CREATE TABLE dropped (node_id BIGINT)")
+        connection.execute("ALTER TABLE calls ALTER boundary_no TYPE INTEGER")
+        connection.execute("CREATE TABLE trace_units (trace_no BIGINT, turn_no INTEGER)")
+        connection.execute(f"CREATE TABLE boundaries AS {loading.selection('boundaries')}")
+        connection.execute(
+            "UPDATE calls SET boundary_no = boundaries.boundary_no FROM boundaries "
+            "WHERE boundaries.cohort = calls.cohort "
+            "AND boundaries.boundary_id = calls.boundary_id"
+        )
+        connection.execute(f"CREATE TABLE sizes AS {loading.selection('sizes')}")
         # What drawn requests say nothing of is there and empty.
         for name in CONDITIONS.keys() - tables.keys() - {"groups"}:
             connection.execute(

@@ -72,6 +72,49 @@ NUMBERED = (
         LEFT JOIN trace_units USING (trace_no)
         """,
     ),
+    (
+        "boundary_no",
+        "boundary",
+        """
+        SELECT boundary_no, cohort || '/' || boundary_id AS boundary FROM calls
+        UNION ALL SELECT boundary_no, cohort || '/' || boundary_id FROM boundaries
+        """,
+    ),
+    (
+        "worker_no",
+        "worker",
+        """
+        SELECT worker_no, (cohort, owner_agent, owner_service, service_version)::VARCHAR AS worker
+        FROM calls
+        UNION ALL
+        SELECT worker_no, (cohort, owner_agent, owner_service, service_version)::VARCHAR
+        FROM workers
+        """,
+    ),
+    (
+        "access_no",
+        "touch",
+        """
+        SELECT access_no, (cohort, agent, resource, access, kind, owner_agent, service,
+            service_version, sensitivity, is_sensitivity_inferred)::VARCHAR AS touch
+        FROM accesses
+        UNION ALL
+        SELECT access_no, (cohort, agent, resource, access, kind, owner_agent, service,
+            service_version, sensitivity, is_sensitivity_inferred)::VARCHAR
+        FROM touches
+        """,
+    ),
+    (
+        "variety_no",
+        "variety",
+        """
+        SELECT variety_no, (cohort, pattern, boundary_id, other_boundary_id)::VARCHAR AS variety
+        FROM patterns
+        UNION ALL
+        SELECT variety_no, (cohort, pattern, boundary_id, other_boundary_id)::VARCHAR
+        FROM varieties
+        """,
+    ),
 )
 
 
@@ -106,7 +149,7 @@ def tables(path: Path) -> dict[str, list[tuple]]:
         told = {}
         for name in names:
             columns = {row[0] for row in connection.execute(f"DESCRIBE {name}").fetchall()}
-            same = ", ".join(sorted({"unit_no", "turn_no"} & columns))
+            same = ", ".join(sorted({number for number, *_ in NUMBERED} & columns))
             rows = connection.execute(
                 f"SELECT * {f'EXCLUDE ({same})' if same else ''} FROM {name}"
             ).fetchall()

@@ -84,6 +84,8 @@ SET
     caller_id = moved.caller_id,
     owner_agent = moved.owner_agent,
     boundary_id = moved.boundary_id,
+    boundary_no = NULL,
+    worker_no = NULL,
     is_joined = moved.is_joined
 FROM moved
 WHERE moved.call_id = calls.call_id;
@@ -117,7 +119,8 @@ UPDATE model.accesses
 SET
     caller = moved.caller,
     owner_agent = moved.owner_agent,
-    agent = coalesce(moved.agent, '?')
+    agent = coalesce(moved.agent, '?'),
+    access_no = NULL
 FROM moved
 WHERE moved.call_id = accesses.call_id;
 

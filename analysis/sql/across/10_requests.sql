@@ -225,6 +225,7 @@ SELECT
     conversation_id,
     turn_index,
     (hash(cohort, environment, conversation_id, turn_index) >> 1)::BIGINT  AS turn_id,
+    (hash(cohort, environment, conversation_id) >> 1)::BIGINT              AS conversation_no,
     arg_min(trace_no, (start_ns, span_id))         AS trace_no,
     arg_min(request_id, (start_ns, span_id))       AS request_id,
     arg_min(node_id, (start_ns, span_id))          AS node_id,
@@ -259,10 +260,16 @@ SELECT
         WHEN entries.conversation_id IS NOT NULL THEN coalesce(entries.told_turn, numbered.turn_index)
     END                                  AS turn_index,
     coalesce(numbered.is_resume, false)  AS is_resume,
+    root_marks.user_id IS NOT NULL       AS is_user_told,
+    -- Of the requests of one trace, the first stands for it.
+    row_number() OVER trace_requests = 1 AS is_first_of_trace,
+    bool_or(entries.is_failed) OVER (PARTITION BY entries.trace_no)  AS is_trace_failed,
     (hash(entries.unit_id) % 100)::UTINYINT  AS bucket,
     -- told by whole/05_numbers.sql
     NULL::INTEGER                        AS unit_no
 FROM entries
+LEFT JOIN root_marks
+    ON root_marks.node_id = entries.request_id
 ANTI JOIN joins
     ON joins.node_id = entries.request_id
 LEFT JOIN (
@@ -275,4 +282,5 @@ LEFT JOIN (
     GROUP BY request_id
 ) AS numbered
     ON numbered.request_id = entries.request_id
+WINDOW trace_requests AS (PARTITION BY entries.trace_no ORDER BY entries.start_ns, entries.request_id)
 ORDER BY entries.request_id;

@@ -21,11 +21,8 @@ late AS (
         count(*) FILTER (calls.access IN ('write', 'delete', 'admin'))  AS late_writes,
         sum(calls.cost_usd)                                 AS late_cost_usd
     FROM given_up
-    INNER JOIN groups
-        ON groups.group_id = given_up.call_id
     INNER JOIN calls
-        ON calls.caller_id = groups.node_id
-        AND calls.call_id <> given_up.call_id
+        ON calls.outer_call_id = given_up.call_id
     WHERE calls.start_ns + coalesce(given_up.skew_ms, 0) * 1e6 > given_up.end_ns
     GROUP BY given_up.call_id
 )

@@ -5,20 +5,32 @@
 -- grain: cohort, day, boundary_id
 
 SELECT
-    cohort,
-    day,
-    boundary_id,
-    count(*)                               AS calls,
-    count(*) FILTER (is_error)             AS failed,
-    quantile_disc(client_ms, 0.5)          AS p50_ms,
-    quantile_disc(client_ms, 0.95)         AS p95_ms,
-    count(DISTINCT hash(unit_id))          AS units      -- conversations, else traces
-FROM calls
-GROUP BY
-    cohort,
-    day,
-    boundary_id
+    boundaries.cohort,
+    counted.day,
+    boundaries.boundary_id,
+    counted.calls,
+    counted.failed,
+    counted.p50_ms,
+    counted.p95_ms,
+    counted.units                          -- conversations, else traces
+FROM (
+    SELECT
+        day,
+        boundary_no,
+        count(*)                               AS calls,
+        count(*) FILTER (is_error)             AS failed,
+        quantile_disc(client_ms, [0.5, 0.95])  AS quantiles_ms,
+        quantiles_ms[1]                        AS p50_ms,
+        quantiles_ms[2]                        AS p95_ms,
+        count_daily_units(unit_no)             AS units
+    FROM calls
+    GROUP BY
+        day,
+        boundary_no
+) AS counted
+INNER JOIN boundaries
+    ON boundaries.boundary_no = counted.boundary_no
 ORDER BY
-    cohort,
-    day,
-    boundary_id
+    boundaries.cohort,
+    counted.day,
+    boundaries.boundary_id

@@ -6,46 +6,56 @@
 
 WITH
 
-storms AS (
+storms AS MATERIALIZED (
     SELECT
-        calls.cohort,
-        calls.boundary_id,
-        time_bucket(INTERVAL 5 MINUTE, calls.started_at)  AS window_at,
-        count(*)                                          AS calls,
-        count(*) FILTER (since_failed_ns IS NULL)           AS logical,
-        sum(calls.attempts)::BIGINT                       AS tries,
-        count(*) FILTER (calls.is_error)                  AS failed
+        boundary_no,
+        (start_ns // 300000000000)::INTEGER         AS window_no,
+        count(*)                                    AS calls,
+        count(*) - count(since_failed_ns)           AS logical,
+        sum(greatest(attempts, 1))::BIGINT          AS tries,
+        count(*) FILTER (is_error)                  AS failed
     FROM calls
     GROUP BY
-        calls.cohort,
-        calls.boundary_id,
-        window_at
+        boundary_no,
+        window_no
     HAVING tries >= 2 * logical
         AND tries >= 20
+),
+
+met AS (
+    SELECT
+        calls.boundary_no,
+        (calls.start_ns // 300000000000)::INTEGER                 AS window_no,
+        count(DISTINCT calls.trace_no)                             AS traces,
+        arg_min(calls.trace_id, (calls.start_ns, calls.call_id))   AS example_trace_id
+    FROM calls
+    SEMI JOIN storms
+        ON storms.boundary_no = calls.boundary_no
+        AND storms.window_no = (calls.start_ns // 300000000000)::INTEGER
+    GROUP BY
+        calls.boundary_no,
+        window_no
 )
 
 SELECT
-    storms.cohort,
-    storms.boundary_id,
-    storms.window_at,
-    any_value(storms.calls)                                    AS calls,
-    any_value(storms.logical)                                  AS logical,      -- calls that were meant
-    any_value(storms.tries)                                    AS tries,        -- calls and the tries inside them
-    any_value(storms.failed)                                   AS failed,
-    count(DISTINCT calls.trace_no)                             AS traces,
-    any_value(storms.tries / nullif(storms.logical, 0))        AS tries_per_call,
-    min_by(calls.trace_id, (calls.started_at, calls.call_id))  AS example_trace_id
+    boundaries.cohort,
+    boundaries.boundary_id,
+    make_timestamp(storms.window_no::BIGINT * 300000000)  AS window_at,
+    storms.calls,
+    storms.logical,                                       -- calls that were meant
+    storms.tries,                                         -- calls and the tries inside them
+    storms.failed,
+    met.traces,
+    storms.tries / nullif(storms.logical, 0)              AS tries_per_call,
+    met.example_trace_id
 FROM storms
-INNER JOIN calls
-    ON calls.cohort = storms.cohort
-    AND calls.boundary_id = storms.boundary_id
-    AND time_bucket(INTERVAL 5 MINUTE, calls.started_at) = storms.window_at
-GROUP BY
-    storms.cohort,
-    storms.boundary_id,
-    storms.window_at
-HAVING traces >= 5
+INNER JOIN met
+    ON met.boundary_no = storms.boundary_no
+    AND met.window_no = storms.window_no
+INNER JOIN boundaries
+    ON boundaries.boundary_no = storms.boundary_no
+WHERE met.traces >= 5
 ORDER BY
-    storms.cohort,
-    storms.boundary_id,
-    storms.window_at
+    boundaries.cohort,
+    boundaries.boundary_id,
+    window_at

@@ -5,14 +5,24 @@
 -- grain: cohort, boundary_id, bin_ms
 
 SELECT
-    cohort,
-    boundary_id,
+    boundaries.cohort,
+    boundaries.boundary_id,
     -- Bins 2 % wide: some 450 of them draw any tail, whatever the volume.
-    power(1.02, floor(ln(greatest(client_ms, 0.001)) / ln(1.02)))  AS bin_ms,   -- lower edge of a bin 2 % wide
-    count(*)                                                       AS calls
-FROM calls
-GROUP BY ALL
+    power(1.02, counted.bin_no)  AS bin_ms,   -- lower edge of a bin 2 % wide
+    counted.calls
+FROM (
+    SELECT
+        boundary_no,
+        floor(ln(greatest(client_ms, 0.001)) / ln(1.02))::SMALLINT  AS bin_no,
+        count(*)                                                    AS calls
+    FROM calls
+    GROUP BY
+        boundary_no,
+        bin_no
+) AS counted
+INNER JOIN boundaries
+    ON boundaries.boundary_no = counted.boundary_no
 ORDER BY
-    cohort,
-    boundary_id,
+    boundaries.cohort,
+    boundaries.boundary_id,
     bin_ms

@@ -17,12 +17,11 @@ SELECT
     count(*) FILTER (outer_call.error_class = 'timeout' OR outer_call.abandoned_ms > 0)  AS given_up,  -- it came to that
     min_by(outer_call.trace_id, (outer_call.started_at, outer_call.call_id))  AS example_trace_id
 FROM calls AS inner_call
-INNER JOIN groups
-    ON groups.node_id = inner_call.caller_id
 INNER JOIN calls AS outer_call
-    ON outer_call.call_id = groups.group_id
-    AND outer_call.call_id <> inner_call.call_id
-WHERE inner_call.timeout_ms * greatest(inner_call.attempts, 1) >= outer_call.timeout_ms
+    ON outer_call.call_id = inner_call.outer_call_id
+WHERE inner_call.timeout_ms IS NOT NULL
+    AND outer_call.timeout_ms IS NOT NULL
+    AND inner_call.timeout_ms * greatest(inner_call.attempts, 1) >= outer_call.timeout_ms
 GROUP BY
     outer_call.cohort,
     outer_call.boundary_id,

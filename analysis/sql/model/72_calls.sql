@@ -76,7 +76,8 @@ SELECT
         -- Whose request it is, its entry tells where the call does not.
         REPLACE (coalesce(bare_calls.tenant, entries.tenant) AS tenant),
     bare_calls.root_id        AS request_id,           -- of the tree it is in, whether or not that is one
-    above.boundary_id         AS outer_boundary_id,    -- the handoff it was made in
+    nullif(above.call_id, bare_calls.call_id)  AS outer_call_id,  -- the handoff it was made in
+    above.boundary_id         AS outer_boundary_id,
     again.since_failed_ns,                             -- pause after the try before; null: no retry
     waited.path_ns,                                    -- on the critical path, all below it included; null: not on it
     waited.path_work_ns,                               -- of it its own, on the callee's side
@@ -86,6 +87,8 @@ SELECT
         THEN served.service_version
     END                       AS callee_version,       -- of the other service that answered
     -- told by whole/05_numbers.sql
+    NULL::INTEGER             AS boundary_no,
+    NULL::INTEGER             AS worker_no,
     NULL::INTEGER             AS unit_no,
     NULL::UTINYINT            AS bucket
 FROM bare_calls
@@ -100,4 +103,9 @@ LEFT JOIN again
 LEFT JOIN waited
     ON waited.call_id = bare_calls.call_id
 LEFT JOIN served
-    ON served.group_id = bare_calls.call_id;
+    ON served.group_id = bare_calls.call_id
+-- Most questions ask boundary by boundary: one that asks of one alone skips the others.
+ORDER BY
+    bare_calls.cohort,
+    bare_calls.boundary_id,
+    bare_calls.start_ns;

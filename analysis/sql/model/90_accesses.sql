@@ -106,7 +106,8 @@ SELECT
     END                                                    AS is_first_of_call,  -- of several rows of a call and resource
     -- told by whole/05_numbers.sql
     NULL::INTEGER                                          AS unit_no,
-    NULL::INTEGER                                          AS turn_no
+    NULL::INTEGER                                          AS turn_no,
+    NULL::INTEGER                                          AS access_no
 FROM calls
 INNER JOIN resources
     ON resources.node_id = calls.call_id

@@ -259,7 +259,11 @@ SELECT
     told.cost_ns,
     told.overlapping,              -- serial only: pairs seen at once
     told.forward,                  -- pairs of which the lesser id came first
-    told.backward
+    told.backward,
+    entries.weight,
+    (hash(entries.unit_id) % 100)::UTINYINT  AS bucket,
+    -- told by whole/05_numbers.sql
+    NULL::INTEGER                  AS variety_no
 FROM told
 INNER JOIN entries
     ON entries.request_id = told.request_id;

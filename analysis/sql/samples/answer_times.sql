@@ -7,8 +7,11 @@
 SELECT
     call_id,
     boundary_id,
+    boundary_no,                            -- tells cohort and boundary
     cohort,
     unit_id,                                -- conversation, else trace: what is independent
+    unit_no,                                -- the same as a number
+    bucket,                                 -- hash of the unit, 0 to 99
     started_at,
     client_ms,                              -- what the caller waited
     is_error,

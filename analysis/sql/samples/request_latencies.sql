@@ -9,6 +9,8 @@ SELECT
     cohort,
     operation,
     unit_id,                                -- conversation, else trace: what is independent
+    unit_no,                                -- the same as a number
+    bucket,                                 -- hash of the unit, 0 to 99
     trace_id,
     day,
     started_at,

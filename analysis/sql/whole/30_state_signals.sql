@@ -48,6 +48,38 @@ GROUP BY
     turn_id,
     signal;
 
+-- judged_turns: one row a turn that a certain or a strong signal could judge, and which of them did.
+CREATE OR REPLACE TABLE judged_turns AS
+SELECT
+    turns.cohort,
+    turns.environment,
+    turns.conversation_id,
+    turns.conversation_no,
+    turns.turn_index,
+    turns.trace_id,
+    turns.service,
+    turns.pilot_variant,
+    turns.weight,
+    turns.started_at,
+    judged.* EXCLUDE (turn_id)
+FROM (
+    SELECT
+        turn_id,
+        bool_or(is_lost)                                    AS is_lost,
+        list_sort(list(signal) FILTER (WHERE is_lost))      AS signals,    -- that say so
+        bool_or(signal = 'S1')                              AS has_s1,
+        bool_or(signal = 'S2')                              AS has_s2,
+        bool_or(signal = 'S3')                              AS has_s3,
+        bool_or(signal = 'S6')                              AS has_s6,
+        bool_or(signal = 'S9')                              AS has_s9
+    FROM judged_signals
+    WHERE signal IN ('S1', 'S2', 'S3', 'S6', 'S9')
+    GROUP BY turn_id
+) AS judged
+INNER JOIN turns
+    ON turns.turn_id = judged.turn_id
+WHERE NOT turns.is_inferred;
+
 CREATE OR REPLACE VIEW state_signals AS
 SELECT
     turns.cohort,

@@ -8,7 +8,7 @@ SELECT
     cohort,
     bucket,                                            -- hash of the unit, for the bootstrap
     count(*)                                    AS requests,
-    count(DISTINCT unit_id)                     AS units,          -- conversations, else traces; a unit has one bucket
+    count(DISTINCT unit_no)                     AS units,          -- conversations, else traces; a unit has one bucket
     sum(weight)                                 AS weighed,        -- requests these stand for, where traces were sampled
     count(*) FILTER (is_failed)                 AS failed,
     sum(duration_ms * weight)                   AS duration_ms

@@ -1,0 +1,232 @@
+-- How much of what is needed was not seen, and where?
+--
+-- unit: spans, calls, requests or ms
+-- better: lower
+-- grain: cohort, blind_spot, service, boundary_id, bucket
+
+WITH
+
+by_service AS (
+    SELECT
+        cohort,
+        service,
+        bucket,
+        sum(spans)::DOUBLE                               AS spans,
+        sum(tops)::DOUBLE                                AS tops,
+        sum(agents)::DOUBLE                              AS agents,
+        sum(orphans)::DOUBLE                             AS orphans,
+        sum(remote)::DOUBLE                              AS remote,
+        sum(cut)::DOUBLE                                 AS cut,
+        sum(unfinished)::DOUBLE                          AS unfinished,
+        sum(unread)::DOUBLE                              AS unread,
+        sum(unversioned)::DOUBLE                         AS unversioned,
+        sum(dropped)::DOUBLE                             AS dropped,
+        sum(path_ns) / 1e6                               AS path_ms,
+        sum(unexplained_ns) / 1e6                        AS unexplained_ms,
+        count(*)::DOUBLE                                 AS traces,
+        count(*) FILTER (tops > 0)::DOUBLE               AS with_tops,
+        count(*) FILTER (agents > 0)::DOUBLE             AS with_agents,
+        count(*) FILTER (path_ns > 0)::DOUBLE            AS with_path,
+        min(trace_no) FILTER (orphans > 0)               AS orphan_no,
+        min(trace_no) FILTER (remote > 0)                AS remote_no,
+        min(trace_no) FILTER (cut > 0)                   AS cut_no,
+        min(trace_no) FILTER (unfinished > 0)            AS unfinished_no,
+        min(trace_no) FILTER (unread > 0)                AS unread_no,
+        min(trace_no) FILTER (unversioned > 0)           AS unversioned_no,
+        min(trace_no) FILTER (dropped > 0)               AS dropped_no,
+        min(trace_no)                                    AS any_no,
+        arg_max(trace_no, unexplained_ns) FILTER (unexplained_ns > 0)  AS unexplained_no
+    FROM sights
+    GROUP BY
+        cohort,
+        service,
+        bucket
+),
+
+of_services AS (
+    SELECT
+        cohort,
+        service,
+        bucket,
+        unnest([
+            {'blind_spot': 'missing_span', 'found': orphans, 'total': spans, 'units': traces, 'example_no': orphan_no},
+            {'blind_spot': 'missing_upstream', 'found': remote, 'total': tops, 'units': with_tops, 'example_no': remote_no},
+            {'blind_spot': 'broken_context', 'found': cut, 'total': tops, 'units': with_tops, 'example_no': cut_no},
+            {'blind_spot': 'unfinished', 'found': unfinished, 'total': spans, 'units': traces, 'example_no': unfinished_no},
+            {
+                'blind_spot': 'no_service_name',
+                'found': CASE WHEN service IS NULL OR starts_with(service, 'unknown_service') THEN spans ELSE 0 END,
+                'total': spans,
+                'units': traces,
+                'example_no': CASE WHEN service IS NULL OR starts_with(service, 'unknown_service') THEN any_no END
+            },
+            {'blind_spot': 'unread', 'found': unread, 'total': spans, 'units': traces, 'example_no': unread_no},
+            {
+                'blind_spot': 'no_agent_version',
+                'found': unversioned,
+                'total': agents,
+                'units': with_agents,
+                'example_no': unversioned_no
+            },
+            {'blind_spot': 'dropped_attributes', 'found': dropped, 'total': spans, 'units': traces, 'example_no': dropped_no},
+            {
+                'blind_spot': 'unexplained',
+                'found': unexplained_ms,
+                'total': path_ms,
+                'units': with_path,
+                'example_no': unexplained_no
+            }
+        ], recursive := true)
+    FROM by_service
+),
+
+handoffs AS (
+    SELECT
+        boundary_no,
+        bucket,
+        count(*)::DOUBLE                                    AS calls,
+        count(*) FILTER (observed_side = 'client')::DOUBLE  AS unanswered,
+        count(*) FILTER (observed_side = 'server')::DOUBLE  AS unasked,
+        min(trace_no) FILTER (observed_side = 'client')     AS unanswered_no,
+        min(trace_no) FILTER (observed_side = 'server')     AS unasked_no,
+        min(trace_no)                                       AS any_no
+    FROM calls
+    GROUP BY
+        boundary_no,
+        bucket
+),
+
+-- Calls of one unit may lie in several buckets of traces, never of units.
+met AS (
+    SELECT
+        boundary_no,
+        any_value(owner_service)  AS service,
+        count_units(unit_no)      AS units
+    FROM calls
+    GROUP BY boundary_no
+),
+
+of_boundaries AS (
+    SELECT
+        boundaries.cohort,
+        boundaries.boundary_id,
+        met.service,
+        handoffs.bucket,
+        handoffs.calls  AS total,
+        -- said once: they are not those of its buckets
+        CASE
+            WHEN handoffs.bucket = min(handoffs.bucket) OVER (PARTITION BY handoffs.boundary_no) THEN met.units ELSE 0
+        END::DOUBLE     AS units,
+        unnest([
+            {
+                'blind_spot': 'far_side',
+                'is_asked': boundaries.kind IN ('service', 'mcp'),
+                'found': handoffs.unanswered,
+                'example_no': handoffs.unanswered_no
+            },
+            {
+                'blind_spot': 'near_side',
+                'is_asked': boundaries.kind IN ('service', 'mcp'),
+                'found': handoffs.unasked,
+                'example_no': handoffs.unasked_no
+            },
+            {
+                'blind_spot': 'unnamed_resource',
+                'is_asked': true,
+                'found': CASE WHEN contains(boundaries.callee, '?') THEN handoffs.calls ELSE 0 END,
+                'example_no': CASE WHEN contains(boundaries.callee, '?') THEN handoffs.any_no END
+            }
+        ], recursive := true)
+    FROM handoffs
+    INNER JOIN boundaries
+        ON boundaries.boundary_no = handoffs.boundary_no
+    INNER JOIN met
+        ON met.boundary_no = handoffs.boundary_no
+),
+
+entered AS (
+    SELECT
+        cohort,
+        service,
+        bucket,
+        count(*)::DOUBLE                               AS total,
+        count(DISTINCT unit_no)::DOUBLE                AS units,
+        count(*) FILTER (conversation_id IS NULL)::DOUBLE  AS unnamed,
+        count(*) FILTER (NOT is_user_told)::DOUBLE     AS nobodys,
+        min(trace_no) FILTER (conversation_id IS NULL)  AS unnamed_no,
+        min(trace_no) FILTER (NOT is_user_told)        AS nobodys_no
+    FROM requests
+    WHERE is_conversing
+    GROUP BY
+        cohort,
+        service,
+        bucket
+),
+
+of_requests AS (
+    SELECT
+        cohort,
+        service,
+        bucket,
+        total,
+        units,
+        unnest([
+            {'blind_spot': 'no_conversation', 'found': unnamed, 'example_no': unnamed_no},
+            {'blind_spot': 'no_user', 'found': nobodys, 'example_no': nobodys_no}
+        ], recursive := true)
+    FROM entered
+),
+
+told AS (
+    SELECT
+        cohort,
+        blind_spot,
+        service,
+        NULL                                                             AS boundary_id,
+        CASE WHEN blind_spot = 'unexplained' THEN 'ms' ELSE 'spans' END  AS counted,
+        bucket,
+        found,
+        total,
+        units,
+        example_no
+    FROM of_services
+    UNION ALL BY NAME
+    SELECT
+        * EXCLUDE (is_asked),
+        'calls'  AS counted
+    FROM of_boundaries
+    WHERE is_asked
+    UNION ALL BY NAME
+    SELECT
+        *,
+        'requests'  AS counted
+    FROM of_requests
+)
+
+SELECT
+    told.cohort,
+    told.blind_spot,
+    told.service,
+    told.boundary_id,
+    told.counted,                            -- what is counted: spans, calls, requests, ms
+    told.bucket,                             -- hash of the trace or unit, for the interval
+    told.found,                              -- not seen
+    told.total,                              -- of how many
+    told.units,                              -- traces of spans and of ms, units of calls and requests; these add up
+    examples.trace_id  AS example_trace_id
+FROM told
+LEFT JOIN (
+    SELECT DISTINCT
+        trace_no,
+        trace_id
+    FROM sights
+    WHERE trace_no IN (SELECT example_no FROM told)
+) AS examples
+    ON examples.trace_no = told.example_no
+WHERE told.total > 0
+ORDER BY
+    told.cohort,
+    told.blind_spot,
+    told.service,
+    told.boundary_id,
+    told.bucket

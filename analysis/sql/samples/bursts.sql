@@ -1,0 +1,48 @@
+-- In which five minutes were how many calls slower than 95 of 100 are?
+--
+-- unit: calls
+-- better: lower
+-- grain: cohort, boundary_id, window_at
+
+WITH
+
+limits AS (
+    SELECT
+        boundary_no,
+        quantile_disc(client_ms, 0.95)               AS limit_ms,
+        count(DISTINCT start_ns // 86400000000000)   AS days
+    FROM calls
+    GROUP BY boundary_no
+)
+
+SELECT
+    boundaries.cohort,
+    boundaries.boundary_id,
+    boundaries.boundary_no,
+    told.window_no,                                     -- five minutes since 1970
+    make_timestamp(told.window_no::BIGINT * 300000000)  AS window_at,
+    limits.limit_ms,                                    -- p95 of the whole scope
+    limits.days,                                        -- that the limit rests on
+    told.calls,
+    told.over                                           -- calls slower than the limit
+FROM (
+    SELECT
+        calls.boundary_no,
+        (calls.start_ns // 300000000000)::INTEGER            AS window_no,
+        count(*)                                             AS calls,
+        count(*) FILTER (calls.client_ms > limits.limit_ms)  AS over
+    FROM calls
+    INNER JOIN limits
+        ON limits.boundary_no = calls.boundary_no
+    GROUP BY
+        calls.boundary_no,
+        window_no
+) AS told
+INNER JOIN limits
+    ON limits.boundary_no = told.boundary_no
+INNER JOIN boundaries
+    ON boundaries.boundary_no = told.boundary_no
+ORDER BY
+    boundaries.cohort,
+    boundaries.boundary_id,
+    told.window_no
