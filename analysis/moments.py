@@ -1,6 +1,7 @@
 """When a boundary was slow for minutes, and when it changed for good, with few false alarms."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,19 +39,19 @@ def bursts(model: Model, scope: Scope) -> pd.DataFrame:
     `REFERENCE_DAYS` days give no row.
     """
     told = model.ask("bursts", scope)
-    rows: list[dict[str, object]] = []
-    for (cohort, boundary), some in told[told["days"] >= REFERENCE_DAYS].groupby(
-        ["cohort", "boundary_id"], sort=True
-    ):
+    told = told[told["days"] >= REFERENCE_DAYS]
+    told = told.assign(window_at=pd.to_datetime(told["window_no"] * 300, unit="s"))
+    names = model.ask("boundary_names", scope).set_index("boundary_no")
+    rows: list[dict[str, Any]] = []
+    for number, some in told.groupby("boundary_no", sort=False):
         judged = judge(some["window_at"], some["calls"], some["over"])
         found = some.assign(**judged)[judged["is_burst"].to_numpy()]
-        run = found["window_at"].diff().ne(pd.Timedelta(minutes=5)).cumsum()
+        run = found["window_no"].diff().ne(1).cumsum()
         for _, burst in found.groupby(run):
-            worst = burst.sort_values(["p_value", "window_at"]).iloc[0]
+            worst = burst.sort_values(["p_value", "window_no"]).iloc[0]
             rows.append(
                 {
-                    "cohort": cohort,
-                    "boundary_id": boundary,
+                    **names.loc[number],
                     "began_at": burst["window_at"].iloc[0],
                     "ended_at": burst["window_at"].iloc[-1] + pd.Timedelta(minutes=5),
                     "limit_ms": worst["limit_ms"],
@@ -63,12 +64,15 @@ def bursts(model: Model, scope: Scope) -> pd.DataFrame:
                 }
             )
     slowest = _slowest(model, scope, [row["at"] for row in rows])
-    for row in rows:
-        row["example_trace_id"] = slowest[row["at"]]
-    return pd.DataFrame(rows, columns=_BURSTS)
+    frame = pd.DataFrame(
+        [row | {"example_trace_id": slowest[row["at"]]} for row in rows], columns=_BURSTS
+    )
+    return frame.sort_values(["cohort", "boundary_id", "began_at"], ignore_index=True)
 
 
-def _slowest(model: Model, scope: Scope, windows: list[object]) -> dict[object, str]:
+def _slowest(
+    model: Model, scope: Scope, windows: list[tuple[int, int]]
+) -> dict[tuple[int, int], str]:
     """Return the trace of the slowest call in each of some windows of boundaries, by number."""
     if not windows:
         return {}
@@ -76,15 +80,20 @@ def _slowest(model: Model, scope: Scope, windows: list[object]) -> dict[object, 
         found = cursor.execute(
             """
             SELECT
-                boundary_no,
-                start_ns // 300000000000,
-                arg_max(trace_id, (client_ms, call_id))
+                calls.boundary_no,
+                asked.window_no,
+                arg_max(calls.trace_id, (calls.client_ms, calls.call_id))
             FROM calls
-            WHERE (boundary_no, start_ns // 300000000000)
-                IN (SELECT unnest(?::STRUCT(boundary_no INTEGER, window_no BIGINT)[]))
+            INNER JOIN (
+                SELECT
+                    unnest(?::INTEGER[])  AS boundary_no,
+                    unnest(?::BIGINT[])   AS window_no
+            ) AS asked
+                ON asked.boundary_no = calls.boundary_no
+                AND asked.window_no = calls.start_ns // 300000000000
             GROUP BY ALL
             """,
-            [windows],
+            [list(numbers) for numbers in zip(*windows, strict=True)],
         ).fetchall()
     return {(boundary, window): trace for boundary, window, trace in found}
 

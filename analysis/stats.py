@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -40,6 +40,8 @@ REPLICATES = 500
 BUCKETS = 100
 # From so many units some of them, chosen by hash, tell how far values of one resemble each other.
 ALIKE_UNITS = 50_000
+# Whole numbers lie close together where there is one among so many.
+MARKS_EACH = 64
 _SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 # Float noise must not turn ceil(200 * 0.95) into 191.
 _EPSILON = 1e-9
@@ -91,24 +93,61 @@ class Alike:
     ordered: Floats
     units: Ints  # from 0
     weights: Floats
+    mass: Floats  # cumulative weight
     unit_mass: Floats
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Values in ascending order with their weight, and units of them; made by `sample`."""
+    """Values with the unit and weight of each; made by `sample`."""
 
-    ordered: Floats
-    weights: Floats
-    mass: Floats  # cumulative weight: 1..n without sampling weights
-    is_even: bool  # whether each value stands for as many as any other
+    values: Floats  # in ascending order where weights differ
+    units: Ints  # from 0
+    weights: Floats | None  # None: each value stands for as many as any other
+    bucket: NDArray[np.integer] | None
     unit_count: int  # independent units
-    alike: Alike
 
     @property
     def n(self) -> int:
         """How many values."""
-        return len(self.ordered)
+        return len(self.values)
+
+    @cached_property
+    def ordered(self) -> Floats:
+        """The values in ascending order."""
+        return np.sort(self.values) if self.weights is None else self.values
+
+    @cached_property
+    def mass(self) -> Floats:
+        """Cumulative weight of the ordered values: 1..n without sampling weights."""
+        return _mass(self.n, self.weights)
+
+    @cached_property
+    def alike(self) -> Alike:
+        """What tells how far values of one unit resemble each other."""
+        x, unit = self.values, self.units
+        w = np.ones(self.n) if self.weights is None else self.weights
+        if self.bucket is not None and self.unit_count > ALIKE_UNITS:
+            some = self.bucket < max(1, BUCKETS * ALIKE_UNITS // self.unit_count)
+            x, w, unit = x[some], w[some], codes(unit[some])
+        if self.weights is None:
+            order = np.argsort(x)
+            return Alike(x[order], unit[order], w, _mass(len(x), None), _sums(unit, None))
+        return Alike(x, unit, w, np.cumsum(w), _sums(unit, w))
+
+    def at(self, masses: Sequence[float]) -> list[float]:
+        """Return the values at ranks in weight."""
+        if self.weights is not None or "ordered" in self.__dict__:
+            places = np.searchsorted(self.mass, np.asarray(masses) - _EPSILON * self.mass[-1])
+            return [float(each) for each in self.ordered[np.minimum(places, self.n - 1)]]
+        # To find a few is quicker than to sort all.
+        ranks = [math.ceil(mass - _EPSILON * self.n) - 1 for mass in masses]
+        places = np.clip(ranks, 0, self.n - 1)
+        return [float(each) for each in np.partition(self.values, np.unique(places))[places]]
+
+
+def _mass(n: int, weights: Floats | None) -> Floats:
+    return np.arange(1.0, n + 1) if weights is None else np.cumsum(weights)
 
 
 def codes(units: ArrayLike) -> Ints:
@@ -118,13 +157,15 @@ def codes(units: ArrayLike) -> Ints:
     if numbers is not None and len(numbers):
         least = int(numbers.min())
         spread = int(numbers.max()) - least + 1
-        if spread <= 4 * len(numbers) + 1024:
+        if spread <= MARKS_EACH * (len(numbers) + 16):
             # Numbers that lie close together are told apart by a mark for each.
             places = (numbers - numbers.dtype.type(least)).astype(np.intp, copy=False)
             marks = np.zeros(spread, dtype=np.bool_)
             marks[places] = True
-            dense: Ints = np.cumsum(marks, dtype=np.intp) - 1
-            return np.asarray(places if marks.all() else dense[places], dtype=np.intp)
+            if marks.all():
+                return np.asarray(places, dtype=np.intp)
+            dense = np.cumsum(marks, dtype=np.int32)
+            return np.asarray(dense[places], dtype=np.intp) - 1
     return np.asarray(pd.factorize(names, sort=True)[0], dtype=np.intp)
 
 
@@ -157,30 +198,16 @@ def sample(
     if not keep.all():
         x, w, unit = x[keep], w[keep], unit[keep]
         hashed = None if hashed is None else hashed[keep]
-    is_even = len(w) == 0 or w.min() == w.max()
     unit = codes(unit)
     unit_count = int(unit.max()) + 1 if len(unit) else 0
-    if is_even:
-        w = np.ones(len(x))
-        ordered, own, mass = np.sort(x), w, np.arange(1.0, len(x) + 1)
-    else:
-        # Only differences between weights matter: their mean is made 1, so that ranks count calls.
-        w = w * (len(w) / w.sum())
-        # Between equal values only their weights can tell.
-        order = np.argsort(x, kind="stable")
-        ordered, own = x[order], w[order]
-        mass = np.cumsum(own)
-    if hashed is not None and unit_count > ALIKE_UNITS:
-        some = hashed < max(1, BUCKETS * ALIKE_UNITS // unit_count)
-        x, w, unit = x[some], w[some], codes(unit[some])
-    alike = _alike(x, w, unit, is_even=is_even)
-    return Sample(ordered, own, mass, is_even, unit_count, alike)
-
-
-def _alike(values: Floats, weights: Floats, units: Ints, *, is_even: bool) -> Alike:
-    order = np.argsort(values, kind="quicksort" if is_even else "stable")
-    by_unit = np.bincount(units) if is_even else _sums(units, weights)
-    return Alike(values[order], units[order], weights[order], by_unit.astype(np.float64))
+    if len(w) == 0 or w.min() == w.max():
+        return Sample(x, unit, None, hashed, unit_count)
+    # Only differences between weights matter: their mean is made 1, so that ranks count calls.
+    w = w * (len(w) / w.sum())
+    # Between equal values only their weights can tell.
+    order = np.argsort(x, kind="stable")
+    hashed = None if hashed is None else hashed[order]
+    return Sample(x[order], unit[order], w[order], hashed, unit_count)
 
 
 @lru_cache(maxsize=65536)
@@ -226,7 +253,7 @@ def worse(*grades: Grade) -> Grade:
     return max(grades, key=list(Grade).index)
 
 
-def _sums(code: Ints, weights: Floats, size: int = 0) -> Floats:
+def _sums(code: Ints, weights: Floats | None, size: int = 0) -> Floats:
     return np.asarray(np.bincount(code, weights=weights, minlength=size), dtype=np.float64)
 
 
@@ -237,37 +264,35 @@ def design_effect(data: Sample, mass: float) -> float:
         data: The sorted sample.
         mass: The rank in weight, n * F; capped below the whole mass, where the share has no spread.
     """
-    total = data.mass[-1]
-    mass = float(min(max(mass, data.weights[0]), total - data.weights[-1]))
     some = data.alike
     clusters = len(some.unit_mass)
-    if clusters < 2 or mass <= 0:
+    if clusters < 2:
         return 1.0
-    cut = data.ordered[_index(data, mass)]
-    first, last = (int(np.searchsorted(data.ordered, cut, side)) for side in _SIDES)
+    total = float(some.mass[-1])
+    mass *= total / (data.n if data.weights is None else float(data.mass[-1]))
+    mass = float(min(max(mass, some.weights[0]), total - some.weights[-1]))
+    if mass <= 0:
+        return 1.0
+    at = min(int(np.searchsorted(some.mass, mass - _EPSILON * total)), len(some.mass) - 1)
+    first, last = (int(np.searchsorted(some.ordered, some.ordered[at], side)) for side in _SIDES)
     # Equal values share what is left of the rank, so that the order of the input does not matter.
-    before = float(data.mass[first - 1]) if first else 0.0
-    taken = (mass - before) / (float(data.mass[last - 1]) - before)
-    first, last = (int(np.searchsorted(some.ordered, cut, side)) for side in _SIDES)
-    below = taken * _sums(some.units[first:last], some.weights[first:last], clusters)
+    before = float(some.mass[first - 1]) if first else 0.0
+    taken = (mass - before) / (float(some.mass[last - 1]) - before)
+
+    def summed(places: slice) -> Floats:
+        weights = None if data.weights is None else some.weights[places]
+        return _sums(some.units[places], weights, clusters)
+
+    below = taken * summed(slice(first, last))
     if 2 * first <= len(some.ordered):
-        below += _sums(some.units[:first], some.weights[:first], clusters)
+        below += summed(slice(first))
     else:
         # What lies above is less to count.
-        ties = _sums(some.units[first:last], some.weights[first:last], clusters)
-        below += some.unit_mass - ties
-        below -= _sums(some.units[last:], some.weights[last:], clusters)
-    whole = float(some.unit_mass.sum())
-    share = float(below.sum()) / whole
-    if not 0 < share < 1:
-        return 1.0
+        below += some.unit_mass - summed(slice(first, None))
+    share = mass / total
     spread = float(np.square(below - share * some.unit_mass).sum())
-    variance = clusters / (clusters - 1) * spread / whole**2
+    variance = clusters / (clusters - 1) * spread / total**2
     return max(1.0, float(variance * len(some.ordered) / (share * (1 - share))))
-
-
-def _index(data: Sample, mass: float) -> int:
-    return int(min(np.searchsorted(data.mass, mass - _EPSILON * data.mass[-1]), data.n - 1))
 
 
 def percentile(data: Sample, p: float, *, level: float = LEVEL, by_days: bool = False) -> Estimate:
@@ -277,39 +302,66 @@ def percentile(data: Sample, p: float, *, level: float = LEVEL, by_days: bool = 
     exact binomial of the effective sample size (METHODS.md, "percentile"). A bound that the sample
     cannot give is NaN.
     """
+    return percentiles(data, [p], level=level, by_days=by_days)[0]
+
+
+def percentiles(
+    data: Sample, ps: Sequence[float], *, level: float = LEVEL, by_days: bool = False
+) -> list[Estimate]:
+    """Return several percentiles of one sample, each as `percentile` does."""
     if data.n == 0:
-        return NOTHING
-    total = data.n
-    rank = math.ceil(total * p - _EPSILON)
-    value = float(data.ordered[_index(data, rank)])
+        return [NOTHING for _ in ps]
+    ranks = [math.ceil(data.n * p - _EPSILON) for p in ps]
+    bounds = [
+        _bounds(data, p, rank, level) if data.unit_count > 1 else (math.nan, 0.0, math.inf)
+        for p, rank in zip(ps, ranks, strict=True)
+    ]
+    wanted = sorted(
+        {*ranks, *(each for _, *both in bounds for each in both if 0 < each < math.inf)}
+    )
+    found = dict(zip(wanted, data.at(wanted), strict=True))
+    return [
+        _percentile(data, p, found[rank], found.get(lower), found.get(upper), n_eff, by_days)
+        for p, rank, (n_eff, lower, upper) in zip(ps, ranks, bounds, strict=True)
+    ]
+
+
+def _percentile(
+    data: Sample,
+    p: float,
+    value: float,
+    lower: float | None,
+    upper: float | None,
+    n_eff: float,
+    by_days: bool,  # noqa: FBT001 - a private step of `percentiles`
+) -> Estimate:
     clusters = data.unit_count
-    if clusters < 2:
-        return Estimate(value, math.nan, math.nan, data.n, math.nan, clusters, Grade.INSUFFICIENT)
-
-    if clusters == data.n and data.is_even:
-        n_eff = data.n
-        lower, upper = _ranks(n_eff, total, p, level)
-    else:
-        inflation = (_z(level) / _t(level, clusters - 1)) ** 2
-
-        def effective(deff: float) -> int:
-            return math.floor(data.n / deff * inflation)
-
-        deff = design_effect(data, rank)
-        n_eff = effective(deff)
-        lower, upper = _ranks(n_eff, total, p, level)
-        cap = total - max(1, math.floor(total * (1 - p) / 4 + _EPSILON))
-        deff_lower = max(deff, design_effect(data, lower)) if lower > 0 else deff
-        deff_upper = max(deff, design_effect(data, min(upper, cap)))
-        lower = _ranks(effective(deff_lower), total, p, level)[0]
-        upper = _ranks(effective(deff_upper), total, p, level)[1]
-
-    low = float(data.ordered[_index(data, lower)]) if lower > 0 else math.nan
-    high = float(data.ordered[_index(data, upper)]) if math.isfinite(upper) else math.nan
     graded = grade_days(clusters) if by_days else grade(clusters, p)
-    if math.isnan(low) or math.isnan(high):
+    if lower is None or upper is None:
         graded = Grade.INSUFFICIENT
-    return Estimate(value, low, high, data.n, float(n_eff), clusters, graded)
+    low, high = (math.nan if each is None else each for each in (lower, upper))
+    return Estimate(value, low, high, data.n, n_eff, clusters, graded)
+
+
+def _bounds(data: Sample, p: float, rank: int, level: float) -> tuple[float, float, float]:
+    """Return the effective sample size and the ranks of both bounds of a percentile."""
+    total, clusters = data.n, data.unit_count
+    if clusters == total and data.weights is None:
+        return float(total), *_ranks(total, total, p, level)
+    inflation = (_z(level) / _t(level, clusters - 1)) ** 2
+
+    def effective(deff: float) -> int:
+        return math.floor(total / deff * inflation)
+
+    deff = design_effect(data, rank)
+    n_eff = effective(deff)
+    lower, upper = _ranks(n_eff, total, p, level)
+    cap = total - max(1, math.floor(total * (1 - p) / 4 + _EPSILON))
+    deff_lower = max(deff, design_effect(data, lower)) if lower > 0 else deff
+    deff_upper = max(deff, design_effect(data, min(upper, cap)))
+    lower = _ranks(effective(deff_lower), total, p, level)[0]
+    upper = _ranks(effective(deff_upper), total, p, level)[1]
+    return float(n_eff), lower, upper
 
 
 def _ranks(n_eff: int, total: int, p: float, level: float) -> tuple[float, float]:

@@ -78,6 +78,8 @@ def _figures(frame: pd.DataFrame, value: str, failed: str, share: str) -> dict[s
     )
     share_failed = stats.proportion(frame[failed], units, weights)
     figures: dict[str, object] = {"units": share_failed.units, **columns(share, share_failed)}
-    for name, p in QUANTILES.items():
-        figures |= columns(name, stats.percentile(values, p))
+    for name, found in zip(
+        QUANTILES, stats.percentiles(values, [*QUANTILES.values()]), strict=True
+    ):
+        figures |= columns(name, found)
     return figures

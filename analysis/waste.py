@@ -12,7 +12,7 @@ from analysis.means import mean
 from analysis.scope import Scope
 from analysis.timeshare import BLOCK_NS, DAY_NS
 
-WINDOW_NS = 5 * 60 * 10**9  # of the sample `retry_windows`
+WINDOW_NS = 5 * 60 * 10**9  # of the sample `storm_blocks`
 
 
 def in_storms(model: Model, scope: Scope) -> pd.DataFrame:
@@ -21,23 +21,21 @@ def in_storms(model: Model, scope: Scope) -> pd.DataFrame:
     Whoever is caught in a storm is caught together, so the unit is the calendar day, below two days
     of traces the block of four hours.
     """
-    found = model.ask("retry_storms", _whole(scope))
-    stormy = set(zip(found["cohort"], found["boundary_id"], found["window_at"], strict=True))
 
-    def answer(windows: pd.DataFrame) -> dict[str, object]:
-        start_ns = windows["window_no"].to_numpy(np.int64) * WINDOW_NS
-        keys = zip(windows["cohort"], windows["boundary_id"], windows["window_at"], strict=True)
-        is_in = np.array([key in stormy for key in keys], dtype=np.bool_)
-        tries = windows["weighed_tries"].to_numpy(np.float64)
-        length = DAY_NS if np.ptp(start_ns) >= 2 * DAY_NS else BLOCK_NS
-        unit = stats.codes(start_ns // length)
-        count = int(windows["tries"].sum())
+    def answer(blocks: pd.DataFrame) -> dict[str, object]:
+        windows = int(blocks["last_window_no"].max() - blocks["first_window_no"].min())
+        is_long = windows * WINDOW_NS >= 2 * DAY_NS
+        unit = stats.codes(blocks["block_no"] // (DAY_NS // BLOCK_NS if is_long else 1))
+        count = int(blocks["tries"].sum())
         share = stats.proportion_of_counts(
-            np.bincount(unit, tries * is_in), np.bincount(unit, tries), count
+            np.bincount(unit, blocks["weighed_stormy"]),
+            np.bincount(unit, blocks["weighed_tries"]),
+            count,
         )
-        return {"tries": count, "storms": int(is_in.sum()), **_told("storm_ratio", share)}
+        storms = int(blocks["storms"].sum())
+        return {"tries": count, "storms": storms, **_told("storm_ratio", share)}
 
-    return _by_boundary(model, scope, "retry_windows", answer, _STORMS)
+    return _by_boundary(model, scope, "storm_blocks", answer, _STORMS)
 
 
 def left_behind(model: Model, scope: Scope) -> pd.DataFrame:

@@ -69,6 +69,7 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
         "unit_id": frame["unit"].astype(str),
         "unit_no": units,
         "boundary_no": None,
+        "worker_no": None,
         "bucket": units % 100,
         "pilot_variant": None,
         "tenant": None,
@@ -83,6 +84,9 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
             "operation": frame["operation"],
             "duration_ms": duration,
             "is_failed": frame["is_failed"],
+            "is_trace_failed": frame["is_failed"],
+            "is_first_of_trace": True,
+            "is_user_told": False,
             "turn_index": 1,
             "is_conversing": True,
             "service": "planner",
@@ -193,17 +197,35 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
             "SELECT call_id AS node_id, call_id AS group_id, cohort FROM calls"
         )
         connection.execute("CREATE TABLE dropped (node_id BIGINT)")
-        connection.execute("ALTER TABLE calls ALTER boundary_no TYPE INTEGER")
+        for table, column in (
+            ("calls", "boundary_no"),
+            ("calls", "worker_no"),
+            ("accesses", "access_no"),
+            ("accesses", "turn_no"),
+        ):
+            connection.execute(f"ALTER TABLE {table} ALTER {column} TYPE INTEGER")
         connection.execute("CREATE TABLE trace_units (trace_no BIGINT, turn_no INTEGER)")
-        connection.execute(f"CREATE TABLE boundaries AS {loading.selection('boundaries')}")
+        for name in ("boundaries", "workers", "touches", "sizes"):
+            connection.execute(f"CREATE TABLE {name} AS {loading.selection(name)}")
         connection.execute(
-            "UPDATE calls SET boundary_no = boundaries.boundary_no FROM boundaries "
-            "WHERE boundaries.cohort = calls.cohort "
-            "AND boundaries.boundary_id = calls.boundary_id"
+            """
+            UPDATE calls
+            SET boundary_no = boundaries.boundary_no, worker_no = workers.worker_no
+            FROM boundaries, workers
+            WHERE boundaries.cohort = calls.cohort
+                AND boundaries.boundary_id = calls.boundary_id
+                AND workers.cohort = calls.cohort
+            """
         )
-        connection.execute(f"CREATE TABLE sizes AS {loading.selection('sizes')}")
+        connection.execute(
+            "UPDATE accesses SET access_no = touches.access_no FROM touches "
+            "WHERE touches.cohort = accesses.cohort AND touches.access = accesses.access"
+        )
+        for name in ("sights",):
+            connection.execute(f"CREATE TABLE {name} AS {loading.selection(name)}")
         # What drawn requests say nothing of is there and empty.
-        for name in CONDITIONS.keys() - tables.keys() - {"groups"}:
+        known = {name for (name,) in connection.execute("SHOW TABLES").fetchall()}
+        for name in CONDITIONS.keys() - known:
             connection.execute(
                 f"CREATE TABLE {name} AS SELECT call_id AS node_id, started_at AS window_at, "
                 "owner_service AS service, trace_no AS joined_trace_no, "
@@ -221,6 +243,7 @@ def _accesses(calls: pd.DataFrame, access: str) -> pd.DataFrame:
     ]
     return calls.loc[calls["kind"] == "service", columns].assign(
         turn_no=None,
+        access_no=None,
         is_first_of_call=True,
         agent="loan",
         resource="postgresql.crm.customers",

@@ -2,7 +2,7 @@
 --
 -- unit: calls
 -- better: lower
--- grain: cohort, boundary_id, window_at
+-- grain: boundary_no, window_no
 
 WITH
 
@@ -16,15 +16,12 @@ limits AS (
 )
 
 SELECT
-    boundaries.cohort,
-    boundaries.boundary_id,
-    boundaries.boundary_no,
-    told.window_no,                                     -- five minutes since 1970
-    make_timestamp(told.window_no::BIGINT * 300000000)  AS window_at,
-    limits.limit_ms,                                    -- p95 of the whole scope
-    limits.days,                                        -- that the limit rests on
+    told.boundary_no,                -- as in `boundary_names`
+    told.window_no,                  -- five minutes since 1970
+    limits.limit_ms,                 -- p95 of the whole scope
+    limits.days,                     -- that the limit rests on
     told.calls,
-    told.over                                           -- calls slower than the limit
+    told.over                        -- calls slower than the limit
 FROM (
     SELECT
         calls.boundary_no,
@@ -40,9 +37,6 @@ FROM (
 ) AS told
 INNER JOIN limits
     ON limits.boundary_no = told.boundary_no
-INNER JOIN boundaries
-    ON boundaries.boundary_no = told.boundary_no
 ORDER BY
-    boundaries.cohort,
-    boundaries.boundary_id,
+    told.boundary_no,
     told.window_no

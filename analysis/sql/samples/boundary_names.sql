@@ -1,0 +1,12 @@
+-- What does each number of a handoff stand for?
+--
+-- unit: handoffs
+-- better: neither
+-- grain: boundary_no
+
+SELECT
+    boundary_no,
+    cohort,
+    boundary_id
+FROM boundaries
+ORDER BY boundary_no
