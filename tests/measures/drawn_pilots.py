@@ -203,34 +203,22 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
             ("accesses", "access_no"),
             ("accesses", "turn_no"),
         ):
-            connection.execute(f"ALTER TABLE {table} ALTER {column} TYPE INTEGER")
-        connection.execute("CREATE TABLE trace_units (trace_no BIGINT, turn_no INTEGER)")
-        for name in ("boundaries", "workers", "touches", "sizes"):
-            connection.execute(f"CREATE TABLE {name} AS {loading.selection(name)}")
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN IF EXISTS {column}")
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER")
         connection.execute(
-            """
-            UPDATE calls
-            SET boundary_no = boundaries.boundary_no, worker_no = workers.worker_no
-            FROM boundaries, workers
-            WHERE boundaries.cohort = calls.cohort
-                AND boundaries.boundary_id = calls.boundary_id
-                AND workers.cohort = calls.cohort
-            """
+            "CREATE TABLE trace_units (trace_no BIGINT, turn_key VARCHAR, turn_no INTEGER)"
         )
-        connection.execute(
-            "UPDATE accesses SET access_no = touches.access_no FROM touches "
-            "WHERE touches.cohort = accesses.cohort AND touches.access = accesses.access"
-        )
-        for name in ("sights",):
-            connection.execute(f"CREATE TABLE {name} AS {loading.selection(name)}")
+        connection.execute(f"CREATE TABLE sights AS {loading.selection('sights')}")
         # What drawn requests say nothing of is there and empty.
         known = {name for (name,) in connection.execute("SHOW TABLES").fetchall()}
         for name in CONDITIONS.keys() - known:
             connection.execute(
                 f"CREATE TABLE {name} AS SELECT call_id AS node_id, started_at AS window_at, "
-                "owner_service AS service, trace_no AS joined_trace_no, "
-                "NULL::VARCHAR AS user_id, * FROM calls LIMIT 0"
+                "owner_service AS service, trace_no AS joined_trace_no, NULL::VARCHAR AS user_id, "
+                "NULL::VARCHAR AS pattern, NULL::VARCHAR AS other_boundary_id, "
+                "NULL::INTEGER AS variety_no, * FROM calls LIMIT 0"
             )
+        connection.execute((loading.SQL / "whole" / "05_numbers.sql").read_text(encoding="utf-8"))
     opened = duckdb.connect(":memory:")
     opened.execute(f"ATTACH '{path}' AS model (READ_ONLY)")
     return Model("drawn", path, opened)
