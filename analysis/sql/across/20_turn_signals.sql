@@ -20,12 +20,7 @@ FROM (
     SELECT
         *,
         row_number() OVER (ORDER BY conversation_no, turn_index)  AS turn_no
-    FROM (
-        SELECT
-            *,
-            hash(cohort, environment, conversation_id)  AS conversation_no
-        FROM turns
-    )
+    FROM turns
 )
 WINDOW conversation AS (PARTITION BY conversation_no ORDER BY turn_no);
 
@@ -38,10 +33,11 @@ SELECT
     count(*) OVER (PARTITION BY asked_in_turns.request_id) = 1              AS is_alone
 FROM asked_in_turns
 INNER JOIN numbered_turns
-    ON numbered_turns.conversation_no = hash(
-        asked_in_turns.cohort, asked_in_turns.environment, asked_in_turns.conversation_id
-    )
-    AND numbered_turns.turn_index = asked_in_turns.turn_index
+    ON numbered_turns.turn_id = (
+        hash(
+            asked_in_turns.cohort, asked_in_turns.environment, asked_in_turns.conversation_id, asked_in_turns.turn_index
+        ) >> 1
+    )::BIGINT
 GROUP BY
     asked_in_turns.request_id,
     asked_in_turns.from_ns;
