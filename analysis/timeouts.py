@@ -5,7 +5,6 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from analysis import samples, stats, words
@@ -65,18 +64,21 @@ def suggested(
     told = samples.each(
         model,
         scope,
-        ["client_ms", "is_error", "is_given_up", "timeout_ms"],
+        ["client_ms", "is_success"],
         lambda _, calls: _of(calls, loss_ratio, fallback_ms),
         metric="answer_times",
     )
-    guessed = model.ask("guessed_timeouts", scope)
-    keys = zip(guessed["cohort"], guessed["boundary_id"], strict=True)
-    known = dict(zip(keys, guessed["guessed_timeout_ms"].astype(float), strict=True))
+    at = ["cohort", "boundary_id"]
+    given_up = model.ask("given_up", scope).astype({"told_timeout_ms": float})
+    seen = given_up.set_index(at).to_dict("index")
+    guessed = model.ask("guessed_timeouts", scope).astype({"guessed_timeout_ms": float})
+    known = guessed.set_index(at)["guessed_timeout_ms"].to_dict()
     rows = []
     for fact in facts.to_dict("records"):
         key = fact["cohort"], fact["boundary_id"]
         if key in told:
-            rows.append(fact | _judged(told[key], known.get(key, math.nan), loss_ratio))
+            row = told[key] | seen[key]
+            rows.append(fact | _judged(row, known.get(key, math.nan), loss_ratio))
     return pd.DataFrame(rows, columns=_COLUMNS).sort_values(
         ["cohort", "answered_ms", "boundary_id"],
         ascending=[True, False, True],
@@ -107,14 +109,10 @@ def _odds(
     )
 
 
-def _is(told: pd.Series) -> npt.NDArray[np.bool_]:
-    return np.asarray(told if told.dtype == np.bool_ else told.fillna(False), dtype=np.bool_)
-
-
 def _of(calls: pd.DataFrame, loss_ratio: float, fallback_ms: float) -> dict[str, Any]:
     duration = calls["client_ms"].to_numpy(np.float64)
     weight = calls["weight"].to_numpy(np.float64)
-    is_success = ~(_is(calls["is_error"]) | _is(calls["is_given_up"]))
+    is_success = calls["is_success"].to_numpy(np.bool_)
     unit = stats.codes(calls["unit_id"])
     sample = stats.sample(
         duration[is_success],
@@ -124,13 +122,9 @@ def _of(calls: pd.DataFrame, loss_ratio: float, fallback_ms: float) -> dict[str,
     )
     answered = stats.percentile(sample, 1 - loss_ratio)
     at_ms = answered.value
-    told_ms = calls["timeout_ms"].to_numpy(np.float64)
     row = {
         "calls": len(calls),
         "successes": int(is_success.sum()),
-        "given_up": int(calls["is_given_up"].sum()),
-        # The longest of them: a shorter one cut only some of the calls.
-        "told_timeout_ms": float(np.nanmax(told_ms)) if np.isfinite(told_ms).any() else math.nan,
         **columns("answered_ms", answered),
     }
     if math.isnan(at_ms):

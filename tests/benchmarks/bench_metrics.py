@@ -128,6 +128,9 @@ def _copied(name: str, kind: str, copy: int) -> str:
         return f"NULL::INTEGER AS {name}"
     if copy and kind == "BIGINT" and name.endswith(("_id", "_no")):
         return f"xor({name}, {copy * 0x0123456789ABCD}) AS {name}"
+    if copy and name in ("start_ns", "end_ns", "from_ns", "until_ns"):
+        # No two things begin in one nanosecond.
+        return f"{name} + {copy * 977} AS {name}"
     if copy and name in ("trace_id", "conversation_id", "unit_id", "user_id"):
         return f"{name} || '-{copy}' AS {name}"
     return name

@@ -1,4 +1,4 @@
--- How long did each call wait, was it answered well, and how long might it have waited?
+-- How long did each call wait, and was it answered well?
 --
 -- unit: ms
 -- better: lower
@@ -14,9 +14,8 @@ SELECT
     bucket,                                 -- hash of the unit, 0 to 99
     started_at,
     client_ms,                              -- what the caller waited
-    is_error,
-    coalesce(error_class IN ('timeout', 'cancelled', 'incomplete'), false)  AS is_given_up,  -- no answer came
-    timeout_ms,                             -- what the caller waits at most, where a span tells it
+    is_error IS NOT TRUE                    -- an answer came, and no error
+        AND (error_class IN ('timeout', 'cancelled', 'incomplete')) IS NOT TRUE  AS is_success,
     weight                                  -- calls this one stands for, where traces were sampled
 FROM calls
 -- What was injected is no habit of the callee.
