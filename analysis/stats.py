@@ -159,13 +159,16 @@ def codes(units: ArrayLike) -> Ints:
         spread = int(numbers.max()) - least + 1
         if spread <= MARKS_EACH * (len(numbers) + 16):
             # Numbers that lie close together are told apart by a mark for each.
-            places = (numbers - numbers.dtype.type(least)).astype(np.intp, copy=False)
+            places = numbers.astype(np.intp, copy=False)
+            if least:
+                places = places - least
             marks = np.zeros(spread, dtype=np.bool_)
             marks[places] = True
             if marks.all():
-                return np.asarray(places, dtype=np.intp)
-            dense = np.cumsum(marks, dtype=np.int32)
-            return np.asarray(dense[places], dtype=np.intp) - 1
+                return places
+            marks[0] = False  # codes begin at 0
+            # Clipping never happens, and spares numpy a check of each place.
+            return np.cumsum(marks, dtype=np.int32).take(places, mode="clip").astype(np.intp)
     return np.asarray(pd.factorize(names, sort=True)[0], dtype=np.intp)
 
 

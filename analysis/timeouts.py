@@ -70,7 +70,7 @@ def suggested(
     )
     at = ["cohort", "boundary_id"]
     given_up = model.ask("given_up", scope).astype({"told_timeout_ms": float})
-    seen = given_up.set_index(at).to_dict("index")
+    seen: dict[Any, dict[Any, Any]] = given_up.set_index(at).to_dict("index")
     guessed = model.ask("guessed_timeouts", scope).astype({"guessed_timeout_ms": float})
     known = guessed.set_index(at)["guessed_timeout_ms"].to_dict()
     rows = []
