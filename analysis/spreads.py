@@ -93,11 +93,13 @@ def jitter(model: Model, scope: Scope) -> pd.DataFrame:
 
 
 def _unevenness(calls: pd.DataFrame) -> dict[str, object]:
-    # Calls lie in few runs, each in order: to merge these is quicker than to sort.
-    calls = calls.take(np.argsort(calls["start_ns"].to_numpy(), kind="stable"))
     calls = calls.assign(unit_id=stats.codes(calls["unit_id"]))
     values, handoffs = (_sample(calls, column) for column in ("client_ms", "handoff_ms"))
     (median, high), ways = (stats.percentiles(each, [0.5, 0.95]) for each in (values, handoffs))
+    start_ns = calls["start_ns"].to_numpy()
+    if (start_ns[1:] < start_ns[:-1]).any():
+        # Calls lie in few runs, each in order: to merge these is quicker than to sort.
+        calls = calls.take(np.argsort(start_ns, kind="stable"))
     steps = _sample(_steps(calls[calls["client_ms"].notna()]), "step_ms")
     # A median of few differences lies between two of them.
     serial = replace(

@@ -92,7 +92,7 @@ class Alike:
 
     ordered: Floats
     units: Ints  # from 0
-    weights: Floats
+    weights: Floats | None
     mass: Floats  # cumulative weight
     unit_mass: Floats
 
@@ -125,14 +125,16 @@ class Sample:
     @cached_property
     def alike(self) -> Alike:
         """What tells how far values of one unit resemble each other."""
-        x, unit = self.values, self.units
-        w = np.ones(self.n) if self.weights is None else self.weights
+        x, unit, w = self.values, self.units, self.weights
         if self.bucket is not None and self.unit_count > ALIKE_UNITS:
-            some = self.bucket < max(1, BUCKETS * ALIKE_UNITS // self.unit_count)
-            x, w, unit = x[some], w[some], codes(unit[some])
-        if self.weights is None:
+            some = np.flatnonzero(self.bucket < max(1, BUCKETS * ALIKE_UNITS // self.unit_count))
+            x, unit = x.take(some), codes(unit.take(some))
+            w = None if w is None else w.take(some)
+        if w is None:
             order = np.argsort(x)
-            return Alike(x[order], unit[order], w, _mass(len(x), None), _sums(unit, None))
+            return Alike(
+                x.take(order), unit.take(order), None, _mass(len(x), None), _sums(unit, None)
+            )
         return Alike(x, unit, w, np.cumsum(w), _sums(unit, w))
 
     def at(self, masses: Sequence[float]) -> list[float]:
@@ -273,7 +275,7 @@ def design_effect(data: Sample, mass: float) -> float:
         return 1.0
     total = float(some.mass[-1])
     mass *= total / (data.n if data.weights is None else float(data.mass[-1]))
-    mass = float(min(max(mass, some.weights[0]), total - some.weights[-1]))
+    mass = float(min(max(mass, some.mass[0]), some.mass[-2]))
     if mass <= 0:
         return 1.0
     at = min(int(np.searchsorted(some.mass, mass - _EPSILON * total)), len(some.mass) - 1)
@@ -283,7 +285,7 @@ def design_effect(data: Sample, mass: float) -> float:
     taken = (mass - before) / (float(some.mass[last - 1]) - before)
 
     def summed(places: slice) -> Floats:
-        weights = None if data.weights is None else some.weights[places]
+        weights = None if some.weights is None else some.weights[places]
         return _sums(some.units[places], weights, clusters)
 
     below = taken * summed(slice(first, last))

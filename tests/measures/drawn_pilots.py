@@ -95,7 +95,13 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
             "aggregated_cost_usd": None,
         }
     )
-    told = {"service": "planner", "is_leaf": True, "weight": 1.0, "bucket": units % 100}
+    told = {
+        "service": "planner",
+        "is_leaf": True,
+        "is_first": True,
+        "weight": 1.0,
+        "bucket": units % 100,
+    }
     calls, paths = (
         [],
         [

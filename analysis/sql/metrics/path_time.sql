@@ -9,7 +9,7 @@ SELECT
     boundary_id,                                                    -- null: the entry's own work, outside any handoff
     any_value(kind)                        AS kind,
     sum(self_ns) / 1e6                     AS self_ms_total,        -- these add up to the requests' durations
-    count(DISTINCT request_id)             AS requests
+    count(*) FILTER (is_first)             AS requests
 FROM critical_path
 -- a part of another request, told in another trace
 ANTI JOIN joins

@@ -43,6 +43,8 @@ SELECT
     nodes.service,
     -- Who has children works through them; a leaf's work is told by its name.
     parents.parent_id IS NULL                                               AS is_leaf,
+    -- Requests that waited for a handoff are counted by its first span there.
+    row_number() OVER (PARTITION BY walk.root_id, bare_calls.boundary_id ORDER BY walk.node_id) = 1  AS is_first,
     entries.weight,
     (hash(entries.unit_id) % 100)::UTINYINT                                 AS bucket
 FROM walk

@@ -150,7 +150,6 @@ entered AS (
         service,
         bucket,
         count(*)::DOUBLE                               AS total,
-        count(DISTINCT unit_no)::DOUBLE                AS units,
         count(*) FILTER (conversation_id IS NULL)::DOUBLE  AS unnamed,
         count(*) FILTER (NOT is_user_told)::DOUBLE     AS nobodys,
         min(trace_no) FILTER (conversation_id IS NULL)  AS unnamed_no,
@@ -165,42 +164,66 @@ entered AS (
 
 of_requests AS (
     SELECT
-        cohort,
-        service,
-        bucket,
-        total,
-        units,
+        entered.cohort,
+        entered.service,
+        entered.bucket,
+        entered.total,
+        -- said once, as above
+        CASE
+            WHEN entered.bucket = min(entered.bucket) OVER (PARTITION BY entered.cohort, entered.service)
+            THEN counted.units
+            ELSE 0
+        END::DOUBLE  AS units,
         unnest([
-            {'blind_spot': 'no_conversation', 'found': unnamed, 'example_no': unnamed_no},
-            {'blind_spot': 'no_user', 'found': nobodys, 'example_no': nobodys_no}
+            {'blind_spot': 'no_conversation', 'found': entered.unnamed, 'example_no': entered.unnamed_no},
+            {'blind_spot': 'no_user', 'found': entered.nobodys, 'example_no': entered.nobodys_no}
         ], recursive := true)
     FROM entered
+    INNER JOIN (
+        SELECT
+            cohort,
+            service,
+            count_units(unit_no)  AS units
+        FROM requests
+        WHERE is_conversing
+        GROUP BY
+            cohort,
+            service
+    ) AS counted
+        ON counted.cohort = entered.cohort
+        AND counted.service IS NOT DISTINCT FROM entered.service
 ),
 
-told AS (
-    SELECT
-        cohort,
-        blind_spot,
-        service,
-        NULL                                                             AS boundary_id,
-        CASE WHEN blind_spot = 'unexplained' THEN 'ms' ELSE 'spans' END  AS counted,
-        bucket,
-        found,
-        total,
-        units,
-        example_no
-    FROM of_services
-    UNION ALL BY NAME
-    SELECT
-        * EXCLUDE (is_asked),
-        'calls'  AS counted
-    FROM of_boundaries
-    WHERE is_asked
-    UNION ALL BY NAME
+told AS MATERIALIZED (
     SELECT
         *,
-        'requests'  AS counted
-    FROM of_requests
+        min(example_no) OVER (PARTITION BY cohort, blind_spot, service, boundary_id)  AS first_no
+    FROM (
+        SELECT
+            cohort,
+            blind_spot,
+            service,
+            NULL                                                             AS boundary_id,
+            CASE WHEN blind_spot = 'unexplained' THEN 'ms' ELSE 'spans' END  AS counted,
+            bucket,
+            found,
+            total,
+            units,
+            example_no
+        FROM of_services
+        UNION ALL BY NAME
+        SELECT
+            * EXCLUDE (is_asked),
+            'calls'  AS counted
+        FROM of_boundaries
+        WHERE is_asked
+        UNION ALL BY NAME
+        SELECT
+            *,
+            'requests'  AS counted
+        FROM of_requests
+    )
+    WHERE total > 0
 )
 
 SELECT
@@ -220,10 +243,9 @@ LEFT JOIN (
         trace_no,
         trace_id
     FROM sights
-    WHERE trace_no IN (SELECT example_no FROM told)
+    WHERE trace_no IN (SELECT first_no FROM told)
 ) AS examples
-    ON examples.trace_no = told.example_no
-WHERE told.total > 0
+    ON examples.trace_no = told.first_no
 ORDER BY
     told.cohort,
     told.blind_spot,
