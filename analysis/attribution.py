@@ -42,7 +42,7 @@ def attribute(model: Model, scope: Scope, sla_ms: float | None) -> Attribution:
     return split(
         model.ask("request_latencies", scope),
         model.ask("failure_weights", scope),
-        model.ask("blame", scope),
+        _NO_PATH if sla_ms is None else model.ask("blame", scope),
         sla_ms,
     )
 
@@ -58,7 +58,7 @@ def split(
     request is late.
 
     Args:
-        requests: request_id, unit_id, operation, duration_ms, is_failed, weight.
+        requests: request_id, unit_id, bucket, operation, duration_ms, is_failed, weight.
         origins: request_id, boundary_id, failed_share; shares of a failed request sum to one.
         path: request_id, boundary_id, self_ms; sums to the request's duration.
         sla_ms: From when a request is late.
@@ -122,9 +122,7 @@ def _median_with_zeros(values: stats.Floats, size: int) -> float:
 
 
 def _summed(requests: pd.DataFrame, parts: pd.DataFrame) -> Attribution:
-    known = requests[["request_id"]].assign(
-        bucket=stats.buckets(requests["unit_id"]), weight=requests["weight"]
-    )
+    known = requests[["request_id"]].assign(bucket=requests["bucket"], weight=requests["weight"])
     parts = parts.merge(known, on="request_id")
     parts["mass"] = parts["share"] * parts["weight"]
     names = sorted(set(parts["boundary_id"]) - {UNATTRIBUTED})
@@ -178,6 +176,8 @@ def per_1000(sums: stats.Floats) -> stats.Floats:
     return 1000 * sums[:, 0] / sums[:, 1]
 
 
+# Without an SLA nothing is late, and the path is not asked.
+_NO_PATH = pd.DataFrame(columns=["request_id", "boundary_id", "self_ms"])
 _COLUMNS = [
     "boundary_id",
     "bad_per_1000",

@@ -92,7 +92,7 @@ def windows(before: pd.DataFrame, after: pd.DataFrame) -> Windows:
 
 def _is_one_trace_each(side: pd.DataFrame) -> bool:
     """Return whether no unit holds two traces."""
-    return "trace_id" in side and side["unit_id"].nunique() == side["trace_id"].nunique()
+    return "trace_no" in side and side["unit_id"].nunique() == side["trace_no"].nunique()
 
 
 def days(frame: pd.DataFrame) -> "pd.Series[pd.Timestamp]":

@@ -163,7 +163,7 @@ def _in_time(frame: pd.DataFrame, limit_ms: float | None) -> stats.Estimate:
 
 def _mean(frame: pd.DataFrame, part: str, whole: str | None) -> stats.Estimate:
     """Return the sum of a column over that of another, or over the requests."""
-    bucket = stats.buckets(frame["unit_id"])
+    bucket = frame["bucket"].to_numpy(np.intp)
     over = frame["weight"] if whole is None else frame["weight"] * frame[whole]
     return means.mean(
         stats.bucket_sums((frame["weight"] * frame[part]).to_numpy(np.float64), bucket),

@@ -81,8 +81,12 @@ def decompose(
 def split(before: pd.DataFrame, after: pd.DataFrame, p: float) -> Decomposition:
     """Return what a change came from; sides have `operation`, `bucket`, `weight`, ms by kind."""
     kinds = [name for name in before.columns if name not in _FACTS]
-    operations = pd.Index(sorted({*before["operation"], *after["operation"]}))
-    sums = [_sums(side, operations, kinds) for side in (before, after)]
+    place, operations = pd.factorize(pd.concat([before["operation"], after["operation"]]))
+    places = np.split(place, [len(before)])
+    sums = [
+        _sums(side, of, len(operations), kinds)
+        for side, of in zip((before, after), places, strict=True)
+    ]
     # The first replicate is the data as they are.
     drawn = [_replicates(side, turn) for turn, side in enumerate(sums)]
     changes, mix = _kitagawa(*drawn)
@@ -206,15 +210,16 @@ def _wide(told: pd.DataFrame, requests: pd.DataFrame, window: Windows) -> pd.Dat
     )
 
 
-def _sums(side: pd.DataFrame, operations: pd.Index, kinds: list[str]) -> stats.Floats:
+def _sums(
+    side: pd.DataFrame, operation: stats.Ints, operations: int, kinds: list[str]
+) -> stats.Floats:
     """Return sums by bucket, operation and (requests, ms of each kind)."""
-    place = side["bucket"].to_numpy(np.intp) * len(operations)
-    place = place + operations.get_indexer(pd.Index(side["operation"]))
+    place = side["bucket"].to_numpy(np.intp) * operations + operation
     weight = side["weight"].to_numpy(np.float64)
-    size = stats.BUCKETS * len(operations)
+    size = stats.BUCKETS * operations
     columns = [weight, *(weight * side[kind].to_numpy(np.float64) for kind in kinds)]
     filled = [np.bincount(place, column, minlength=size) for column in columns]
-    sums = np.stack(filled, axis=-1).reshape(stats.BUCKETS, len(operations), -1)
+    sums = np.stack(filled, axis=-1).reshape(stats.BUCKETS, operations, -1)
     return np.asarray(sums, dtype=np.float64)
 
 

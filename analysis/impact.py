@@ -110,7 +110,7 @@ def _of_sums(
     """Return a mean over requests of both sides; units are conversations, else traces."""
     figures, bounds = [], []
     for frame in frames:
-        bucket = stats.buckets(frame["unit_id"])
+        bucket = frame["bucket"].to_numpy(np.intp)
         weight = frame["weight"].astype(float)
         sums = np.column_stack(
             [

@@ -162,7 +162,7 @@ def _figures(model: Model, contracts: Contracts | None, scope: Scope) -> list[Fi
             _requests(model, side),
             _over_budget(model, contracts, side),
             model.ask("trace_coverage", side),
-            model.ask("trace_costs", side),
+            model.ask("cost_sums", side),
         )
         for side in ((scope, before) if has_before else (scope,))
     ]
@@ -246,27 +246,19 @@ def _share_complete(coverage: pd.DataFrame) -> stats.Estimate:
     return stats.independent(int(coverage["complete_traces"].sum()), int(coverage["traces"].sum()))
 
 
-def _cost(traces: pd.DataFrame) -> stats.Estimate:
+def _cost(sums: pd.DataFrame) -> stats.Estimate:
     """Return the cost of 1,000 requests over the traces that name a cost."""
-    priced = traces.dropna(subset="cost_usd")
-    if priced.empty:
+    if sums.empty:
         return stats.NOTHING
-    bucket = stats.buckets(priced["unit_id"])
-    sums = np.column_stack(
-        [stats.bucket_sums(priced[column], bucket) for column in ("cost_usd", "requests")]
+    bucket = sums["bucket"].to_numpy(np.intp)
+    cost_usd, requests = (sums[column].to_numpy(np.float64) for column in ("cost_usd", "requests"))
+    lower, upper = stats.bootstrap(
+        per_1000,
+        np.column_stack([stats.bucket_sums(each, bucket) for each in (cost_usd, requests)]),
     )
-    lower, upper = stats.bootstrap(per_1000, sums)
-    value = 1000 * float(priced["cost_usd"].sum()) / float(priced["requests"].sum())
-    units = priced["unit_id"].nunique()
-    return stats.Estimate(
-        value,
-        lower,
-        upper,
-        int(priced["requests"].sum()),
-        float(units),
-        units,
-        stats.grade(units, 0.5),
-    )
+    count, units = int(requests.sum()), int(sums["units"].sum())
+    value = 1000 * float(cost_usd.sum()) / count
+    return stats.Estimate(value, lower, upper, count, float(units), units, stats.grade(units, 0.5))
 
 
 def _trend(frame: pd.DataFrame, measure: Callable[[pd.DataFrame], stats.Estimate]) -> list[float]:

@@ -51,7 +51,7 @@ def split(requests: pd.DataFrame, path: pd.DataFrame, sla_ms: float) -> pd.DataF
     """Return boundary_id, late, spent_ms with its interval, usual_ms, extra_ms, share_ratio.
 
     Args:
-        requests: request_id, unit_id, operation, duration_ms, is_failed, weight.
+        requests: request_id, unit_id, bucket, operation, duration_ms, is_failed, weight.
         path: request_id, boundary_id, self_ms; sums to the request's duration.
         sla_ms: From when a request is late, failed or not.
     """
@@ -64,7 +64,7 @@ def split(requests: pd.DataFrame, path: pd.DataFrame, sla_ms: float) -> pd.DataF
     place, of, self_ms = place[of >= 0], of[of >= 0], path["self_ms"].to_numpy(np.float64)[of >= 0]
     late = requests[is_late]
     bucket = np.zeros(len(requests), dtype=np.intp)
-    bucket[is_late] = stats.buckets(late["unit_id"])
+    bucket[is_late] = late["bucket"]
     mass = self_ms * weight[of]
     spent = _summed(place, bucket[of], np.where(is_late[of], mass, 0.0), len(names), stats.BUCKETS)
     whole = stats.bucket_sums(weight[is_late], bucket[is_late])

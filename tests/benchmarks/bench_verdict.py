@@ -67,9 +67,10 @@ def judge(lake: Path) -> dict[str, object]:
         return {
             "calls": calls,
             "floor": floor,
-            "comparison": bench_metrics._best(lambda: pilot.compare(model, None, Scope())),
+            # As the commands do, each asks a question once.
+            "comparison": bench_metrics._best(lambda: pilot.compare(model.once(), None, Scope())),
             "verdict": bench_metrics._best(
-                lambda: risk.readiness(model, None, Scope(cohort="pilot"))
+                lambda: risk.readiness(model.once(), None, Scope(cohort="pilot"))
             ),
         }
 

@@ -214,7 +214,8 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
         connection.execute(
             "CREATE TABLE trace_units (trace_no BIGINT, turn_key VARCHAR, turn_no INTEGER)"
         )
-        connection.execute(f"CREATE TABLE sights AS {loading.selection('sights')}")
+        for name in ("sights", "trace_usage"):
+            connection.execute(f"CREATE TABLE {name} AS {loading.selection(name)}")
         # What drawn requests say nothing of is there and empty.
         known = {name for (name,) in connection.execute("SHOW TABLES").fetchall()}
         for name in CONDITIONS.keys() - known:

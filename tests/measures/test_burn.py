@@ -206,7 +206,8 @@ def test_usual_time_is_that_of_the_same_operations():
     asked = pd.DataFrame(
         {
             "request_id": [1, 2, 3, 4],
-            "unit_id": list("abcd"),
+            "unit_id": range(4),
+            "bucket": range(4),
             "operation": ["x", "x", "y", "z"],
             "duration_ms": [100.0, 500.0, 300.0, 900.0],
             "is_failed": False,

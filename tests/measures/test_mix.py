@@ -153,7 +153,7 @@ def test_sides_that_ran_together_have_the_unit_that_holds_their_traces(units, tr
             "started_at": at,
             "conversation_id": [f"c{place % units}" for place in range(traces)],
             "unit_id": [f"c{place % units}" for place in range(traces)],
-            "trace_id": [f"{place}" for place in range(traces)],
+            "trace_no": [f"{place}" for place in range(traces)],
         }
     )
 

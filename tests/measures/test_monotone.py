@@ -31,7 +31,7 @@ def side(rng, n, factor, *, per_conversation, days):
         {
             "operation": "ask",
             "unit_id": unit,
-            "trace_id": np.arange(n),
+            "trace_no": np.arange(n),
             "conversation_id": unit.astype(str),
             "tenant": None,
             "started_at": moment,
@@ -50,7 +50,7 @@ def worse(rng, after, count, *, is_more):
     chosen = after.iloc[rng.choice(len(after), count)]
     place = np.arange(count)
     own = {
-        "trace_id": len(after) + place,
+        "trace_no": len(after) + place,
         "unit_id": after["unit_id"].max() + 1 + place,
         "conversation_id": [f"more-{each}" for each in place],
     }

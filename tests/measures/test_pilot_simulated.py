@@ -23,7 +23,7 @@ def side(duration_ms, started_at, operation="ask"):
         {
             "operation": operation,
             "unit_id": trace,
-            "trace_id": trace,
+            "trace_no": trace,
             "conversation_id": None,
             "tenant": None,
             "started_at": started_at,

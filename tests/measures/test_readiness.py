@@ -159,7 +159,7 @@ REQUESTS = st.lists(
 def test_what_boundaries_answer_for_adds_up_to_the_bad_requests(drawn, sla_ms):
     rows, origins, path = [], [], []
     for place, (operation, failed, spent, shares, weight) in enumerate(drawn):
-        rows.append((place, f"u{place % 5}", operation, sum(spent), failed, weight))
+        rows.append((place, place % 5, place % 5, operation, sum(spent), failed, weight))
         names = [None, "x", "y", "z"]
         path += [(place, name, ms) for name, ms in zip(names, spent, strict=True)]
         origins += [
@@ -167,7 +167,10 @@ def test_what_boundaries_answer_for_adds_up_to_the_bad_requests(drawn, sla_ms):
         ]
     frame = pd.DataFrame(
         rows,
-        columns=["request_id", "unit_id", "operation", "duration_ms", "is_failed", "weight"],
+        columns=[
+            *("request_id", "unit_id", "bucket", "operation"),
+            *("duration_ms", "is_failed", "weight"),
+        ],
     )
     found = split(
         frame,
@@ -188,7 +191,8 @@ def test_a_late_request_is_owed_to_what_was_slower_than_usual():
     frame = pd.DataFrame(
         {
             "request_id": range(5),
-            "unit_id": list("abcde"),
+            "unit_id": range(5),
+            "bucket": range(5),
             "operation": "chat",
             "duration_ms": [100.0, 110.0, 100.0, 110.0, 410.0],
             "is_failed": False,

@@ -298,9 +298,9 @@ def test_an_agents_sum_is_nothing_beside_its_models_own(ask):
 
 
 def test_a_traces_cost_may_be_its_agents_sum(model):
-    costs = model("agent a 0..100 input_tokens=100 cost_usd=0.5").ask("trace_costs")
+    costs = model("agent a 0..100 input_tokens=100 cost_usd=0.5").ask("cost_sums")
 
-    assert costs[["cost_usd", "is_aggregated"]].values.tolist() == [[0.5, True]]
+    assert costs[["cost_usd", "aggregated"]].values.tolist() == [[0.5, 1]]
 
 
 def test_dispatch_is_what_the_caller_took_before_it_called(ask):

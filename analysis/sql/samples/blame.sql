@@ -20,7 +20,7 @@ SELECT
     requests.request_id,
     requests.cohort,
     requests.operation,
-    requests.unit_id,
+    requests.unit_no     AS unit_id,                                -- number of the conversation, else trace
     requests.day,
     requests.duration_ms,                                           -- of the whole request
     requests.is_failed,

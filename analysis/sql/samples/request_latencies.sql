@@ -8,10 +8,11 @@ SELECT
     request_id,
     cohort,
     operation,
-    unit_id,                                -- conversation, else trace: what is independent
-    unit_no,                                -- the same as a number
+    unit_no  AS unit_id,                    -- number of the conversation, else trace: what is independent
+    unit_no,                                -- the same, as `latencies` has it
     bucket,                                 -- hash of the unit, 0 to 99
     trace_id,
+    trace_no,                               -- the same as a number
     day,
     started_at,
     duration_ms,                            -- from the user's side
