@@ -5,17 +5,35 @@
 -- grain: cohort, bucket
 
 SELECT
-    cohort,
-    bucket,                                            -- hash of the unit, for the bootstrap
-    count(*)                                    AS requests,
-    count(DISTINCT unit_no)                     AS units,          -- conversations, else traces; a unit has one bucket
-    sum(weight)                                 AS weighed,        -- requests these stand for, where traces were sampled
-    count(*) FILTER (is_failed)                 AS failed,
-    sum(duration_ms * weight)                   AS duration_ms
-FROM requests
-GROUP BY
-    cohort,
-    bucket
+    counted.cohort,
+    counted.bucket,                                    -- hash of the unit, for the bootstrap
+    counted.requests,
+    -- conversations, else traces; said once a cohort
+    CASE WHEN counted.bucket = min(counted.bucket) OVER (PARTITION BY counted.cohort) THEN whole.units ELSE 0 END  AS units,
+    counted.weighed,                                   -- requests these stand for, where traces were sampled
+    counted.failed,
+    counted.duration_ms
+FROM (
+    SELECT
+        cohort,
+        bucket,
+        count(*)                        AS requests,
+        sum(weight)                     AS weighed,
+        count(*) FILTER (is_failed)     AS failed,
+        sum(duration_ms * weight)       AS duration_ms
+    FROM requests
+    GROUP BY
+        cohort,
+        bucket
+) AS counted
+INNER JOIN (
+    SELECT
+        cohort,
+        count_units(unit_no)  AS units
+    FROM requests
+    GROUP BY cohort
+) AS whole
+    ON whole.cohort = counted.cohort
 ORDER BY
-    cohort,
-    bucket
+    counted.cohort,
+    counted.bucket

@@ -261,7 +261,7 @@ WHERE hash(
 -- how much a question has to keep in mind that counts units of groups
 CREATE OR REPLACE TABLE sizes AS
 SELECT
-    coalesce((SELECT max(unit_no) FROM calls), 0)        AS units,
+    coalesce(greatest((SELECT max(unit_no) FROM calls), (SELECT max(unit_no) FROM requests)), 0)  AS units,
     coalesce((SELECT max(turn_no) FROM trace_units), 0)  AS turns,
     greatest(
         (SELECT count(*) FROM boundaries),
