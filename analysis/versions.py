@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from analysis import boundary_changes, comparability, creep, stats, tails
+from analysis import boundary_changes, comparability, creep, samples, stats, tails
 from analysis.engine import Model
 from analysis.scope import Scope
 
@@ -60,12 +60,15 @@ def moved(model: Model, scope: Scope) -> pd.DataFrame:
     changes = changes[changes["is_sure"]].sort_values("changed_at", kind="stable")
     if changes.empty:
         return pd.DataFrame(columns=_CHANGE)
-    calls = model.ask("latencies", scope).assign(conversation_id=None)
+    calls = _calls(model, scope)
     facts = model.ask("boundaries", scope)
     near = model.ask("boundary_services", scope)
     frames = []
     for who, some in changes.groupby("who", sort=True):
-        mine = calls[calls["boundary_id"].isin(_boundaries(near, str(who)))]
+        here = [calls[name] for name in sorted(_boundaries(near, str(who)) & calls.keys())]
+        if not here:
+            continue
+        mine = pd.concat(here, ignore_index=True)
         moments = _moments(some)
         ends = [*(at for at, _ in moments[1:]), pd.Timestamp.max]
         start = pd.Timestamp.min
@@ -152,6 +155,22 @@ def _side(parts: pd.DataFrame, change: str) -> pd.DataFrame:
             "days_without": away.dt.total_seconds() / 86_400,
         }
     )
+
+
+def _calls(model: Model, scope: Scope) -> dict[str, pd.DataFrame]:
+    """Return the calls of each boundary: one side is before the other, so their days are units."""
+    wanted = ["started_at", "client_ms", "is_error"]
+    by = {"boundary_id": "boundary_id"}
+    found = samples.each(model, scope, wanted, lambda _, calls: calls, by=by)
+    names = pd.CategoricalDtype([name for (name,) in found])
+    return {
+        name: calls.drop(columns=["unit_id", "bucket"]).assign(
+            boundary_id=pd.Categorical.from_codes(
+                np.full(len(calls), place, dtype=np.int32), dtype=names
+            )
+        )
+        for place, ((name,), calls) in enumerate(found.items())
+    }
 
 
 def _boundaries(near: pd.DataFrame, who: str) -> set[str]:
