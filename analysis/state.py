@@ -19,12 +19,13 @@ def by_turn(model: Model, scope: Scope) -> pd.DataFrame:
     Below `MIN_CONVERSATIONS` judged conversations the share is graded insufficient.
     """
     facts = model.ask("state_loss", scope)
-    judged = model.ask("state_turns", scope)
-    groups = judged.groupby(["cohort", "turn_index"], sort=False, observed=True).indices
-    rows = []
-    for key in zip(facts["cohort"], facts["turn_index"], strict=True):
-        turns = judged.iloc[groups.get(key, [])]
-        rows.append(tails.columns("lost_ratio", _share(turns, turns["is_lost"])))
+    judged = model.ask("judged_units", scope)
+    groups = dict(iter(judged.groupby(["cohort", "turn_index"], sort=False)))
+    keys = zip(facts["cohort"], facts["turn_index"], strict=True)
+    rows = [
+        tails.columns("lost_ratio", _share(some, some["lost"]))
+        for some in (groups.get(key, judged.iloc[:0]) for key in keys)
+    ]
     figures = pd.DataFrame(rows, columns=list(tails.columns("lost_ratio", stats.NOTHING)))
     return pd.concat([facts, figures], axis=1)
 
@@ -34,13 +35,17 @@ def kept(model: Model, scope: Scope, *, level: float = stats.LEVEL) -> stats.Est
 
     First turns are left out: nothing was there to be kept.
     """
-    judged = model.ask("state_turns", scope)
-    later = judged[judged["turn_index"] > 1]
-    return _share(later, ~later["is_lost"].astype(bool), level=level)
+    judged = model.ask("judged_units", scope)
+    later = judged[judged["turn_index"].isna()]
+    return _share(later, later["judged"] - later["lost"], level=level)
 
 
-def _share(turns: pd.DataFrame, events: pd.Series, *, level: float = stats.LEVEL) -> stats.Estimate:
-    estimate = stats.proportion(events, turns["conversation_id"], turns["weight"], level=level)
+def _share(units: pd.DataFrame, events: pd.Series, *, level: float = stats.LEVEL) -> stats.Estimate:
+    if units.empty:
+        return stats.NOTHING
+    estimate = stats.proportion_of_counts(
+        events, units["judged"], int(units["turns"].sum()), units=units["units"], level=level
+    )
     if estimate.units < MIN_CONVERSATIONS:
         return replace(estimate, grade=stats.Grade.INSUFFICIENT)
     return estimate

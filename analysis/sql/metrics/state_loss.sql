@@ -4,44 +4,46 @@
 -- better: lower
 -- grain: cohort, turn_index
 
-WITH signals AS (
+SELECT
+    told.cohort,
+    told.turn_index,
+    told.turns,
+    coalesce(judged.judged_turns, 0)   AS judged_turns,   -- some certain or strong signal could be judged
+    coalesce(judged.lost_turns, 0)     AS lost_turns,     -- and one of them says lost
+    coalesce(judged.judged_by_s1, 0)   AS judged_by_s1,   -- context token
+    coalesce(judged.judged_by_s2, 0)   AS judged_by_s2,   -- context version
+    coalesce(judged.judged_by_s3, 0)   AS judged_by_s3,   -- conversation id within the turn
+    coalesce(judged.judged_by_s6, 0)   AS judged_by_s6,   -- messages in the prompt
+    coalesce(judged.judged_by_s9, 0)   AS judged_by_s9    -- reads of the session store
+FROM (
     SELECT
         cohort,
-        environment,
-        conversation_id,
         turn_index,
-        bool_or(is_lost)             AS is_lost,
-        bool_or(signal = 'S1')       AS has_s1,
-        bool_or(signal = 'S2')       AS has_s2,
-        bool_or(signal = 'S3')       AS has_s3,
-        bool_or(signal = 'S6')       AS has_s6,
-        bool_or(signal = 'S9')       AS has_s9
-    FROM state_signals
-    WHERE strength IN ('certain', 'strong')
-        AND NOT is_inferred
-    GROUP BY ALL
-)
-SELECT
-    turns.cohort,
-    turns.turn_index,
-    count(*)                                          AS turns,
-    count(signals.is_lost)                            AS judged_turns,   -- some certain or strong signal could be judged
-    count(*) FILTER (WHERE signals.is_lost)           AS lost_turns,     -- and one of them says lost
-    count(*) FILTER (WHERE signals.has_s1)            AS judged_by_s1,   -- context token
-    count(*) FILTER (WHERE signals.has_s2)            AS judged_by_s2,   -- context version
-    count(*) FILTER (WHERE signals.has_s3)            AS judged_by_s3,   -- conversation id within the turn
-    count(*) FILTER (WHERE signals.has_s6)            AS judged_by_s6,   -- messages in the prompt
-    count(*) FILTER (WHERE signals.has_s9)            AS judged_by_s9    -- reads of the session store
-FROM turns
-LEFT JOIN signals
-    ON signals.cohort = turns.cohort
-    AND signals.environment IS NOT DISTINCT FROM turns.environment
-    AND signals.conversation_id = turns.conversation_id
-    AND signals.turn_index = turns.turn_index
-WHERE NOT turns.is_inferred
-GROUP BY
-    turns.cohort,
-    turns.turn_index
+        count(*)  AS turns
+    FROM turns
+    WHERE NOT is_inferred
+    GROUP BY
+        cohort,
+        turn_index
+) AS told
+LEFT JOIN (
+    SELECT
+        cohort,
+        turn_index,
+        count(*)                    AS judged_turns,
+        count(*) FILTER (is_lost)   AS lost_turns,
+        count(*) FILTER (has_s1)    AS judged_by_s1,
+        count(*) FILTER (has_s2)    AS judged_by_s2,
+        count(*) FILTER (has_s3)    AS judged_by_s3,
+        count(*) FILTER (has_s6)    AS judged_by_s6,
+        count(*) FILTER (has_s9)    AS judged_by_s9
+    FROM judged_turns
+    GROUP BY
+        cohort,
+        turn_index
+) AS judged
+    ON judged.cohort = told.cohort
+    AND judged.turn_index = told.turn_index
 ORDER BY
-    turns.cohort,
-    turns.turn_index
+    told.cohort,
+    told.turn_index

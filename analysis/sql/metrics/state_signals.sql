@@ -24,33 +24,72 @@ kinds(position, signal, strength, meaning, needs) AS (
 cohorts AS (
     SELECT DISTINCT cohort
     FROM turns
+),
+-- one row a conversation and signal
+met AS MATERIALIZED (
+    SELECT
+        cohort,
+        signal,
+        conversation_no,
+        count(*)                                                AS judged_turns,
+        count(*) FILTER (is_lost)                               AS lost_turns,
+        min(started_at) FILTER (is_lost)                        AS lost_at
+    FROM state_signals
+    WHERE NOT is_inferred
+    GROUP BY
+        cohort,
+        signal,
+        conversation_no
+),
+told AS (
+    SELECT
+        cohort,
+        signal,
+        sum(judged_turns)::BIGINT                               AS judged_turns,
+        sum(lost_turns)::BIGINT                                 AS lost_turns,
+        count(*)                                                AS conversations,
+        count(lost_at)                                          AS lost_conversations,
+        min(lost_at)                                            AS lost_at
+    FROM met
+    GROUP BY
+        cohort,
+        signal
+),
+examples AS (
+    SELECT
+        state_signals.cohort,
+        state_signals.signal,
+        min(state_signals.trace_id)  AS trace_id
+    FROM state_signals
+    INNER JOIN told
+        ON told.cohort = state_signals.cohort
+        AND told.signal = state_signals.signal
+        AND told.lost_at = state_signals.started_at
+    WHERE state_signals.is_lost
+        AND NOT state_signals.is_inferred
+    GROUP BY
+        state_signals.cohort,
+        state_signals.signal
 )
 SELECT
     cohorts.cohort,
     kinds.signal,
     kinds.strength,
     kinds.meaning,
-    kinds.needs,                                                                     -- attributes without which it is silent
-    count(state_signals.signal)                                     AS judged_turns,
-    count(*) FILTER (WHERE state_signals.is_lost)                   AS lost_turns,
-    count(DISTINCT state_signals.conversation_id)                   AS conversations,  -- with a judged turn
-    count(DISTINCT state_signals.conversation_id)
-        FILTER (WHERE state_signals.is_lost)                        AS lost_conversations,
-    arg_min(state_signals.trace_id, state_signals.started_at)
-        FILTER (WHERE state_signals.is_lost)                        AS example_trace_id  -- the first that lost
+    kinds.needs,                                              -- attributes without which it is silent
+    coalesce(told.judged_turns, 0)        AS judged_turns,
+    coalesce(told.lost_turns, 0)          AS lost_turns,
+    coalesce(told.conversations, 0)       AS conversations,   -- with a judged turn
+    coalesce(told.lost_conversations, 0)  AS lost_conversations,
+    examples.trace_id                     AS example_trace_id -- the first that lost
 FROM cohorts
 CROSS JOIN kinds
-LEFT JOIN state_signals
-    ON state_signals.cohort = cohorts.cohort
-    AND state_signals.signal = kinds.signal
-    AND NOT state_signals.is_inferred
-GROUP BY
-    cohorts.cohort,
-    kinds.position,
-    kinds.signal,
-    kinds.strength,
-    kinds.meaning,
-    kinds.needs
+LEFT JOIN told
+    ON told.cohort = cohorts.cohort
+    AND told.signal = kinds.signal
+LEFT JOIN examples
+    ON examples.cohort = cohorts.cohort
+    AND examples.signal = kinds.signal
 ORDER BY
     cohorts.cohort,
     kinds.position

@@ -9,19 +9,12 @@ SELECT
     environment,
     conversation_id,
     turn_index,
-    bool_or(is_lost)                                            AS is_lost,   -- by a certain or a strong signal
-    list_sort(list(signal) FILTER (WHERE is_lost))              AS signals,   -- that say so
-    min(weight)                                                 AS weight,    -- turns this one stands for, where traces were sampled
-    min(started_at)                                             AS started_at,
-    arg_min(trace_id, signal)                                   AS trace_id
-FROM state_signals
-WHERE strength IN ('certain', 'strong')
-    AND NOT is_inferred
-GROUP BY
-    cohort,
-    environment,
-    conversation_id,
-    turn_index
+    is_lost,                                -- by a certain or a strong signal
+    signals,                                -- that say so
+    weight,                                 -- turns this one stands for, where traces were sampled
+    started_at,
+    trace_id
+FROM judged_turns
 ORDER BY
     cohort,
     conversation_id,

@@ -85,6 +85,7 @@ SELECT
     turns.cohort,
     turns.environment,
     turns.conversation_id,
+    turns.conversation_no,
     turns.turn_index,
     judged_signals.signal,
     CASE
