@@ -1,6 +1,8 @@
 """How tools answer, and what conversations take in calls, tokens and money, with intervals."""
 
+from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,55 +49,57 @@ def conversations(model: Model, scope: Scope) -> pd.DataFrame:
     Conversations are the unit. `n` counts those that tell the quantity; what no conversation is
     told for is `outside`, so that total + outside is the sum over all calls.
     """
-    told = samples.each(
-        model,
-        scope,
-        [*TAKEN, "is_named"],
-        lambda _, taken: [_taken(taken, quantity) for quantity in TAKEN],
-        # What is kept of traces knows no service, agent or hour.
-        metric="conversation_sums" if scope == Scope(cohort=scope.cohort) else "conversation_usage",
-        by={"cohort": "cohort"},
-    )
-    rows = [{"cohort": cohort} | row for (cohort,), rows in told.items() for row in rows]
-    most = {row["most_unit"] for row in rows} - {None}
-    with model.relations(scope) as cursor:
-        # Rows hold a unit as a hash; here it is that of a hash.
-        named = cursor.execute(
-            """
-            SELECT DISTINCT
-                hash(hash(conversation_id)),
-                conversation_id
-            FROM calls
-            WHERE conversation_id IS NOT NULL
-                AND hash(hash(conversation_id)) IN (SELECT unnest(?::UBIGINT[]))
-            """,
-            [sorted(most)],
-        ).fetchall()
-    names = dict(named)
+    # What is kept of traces knows no service, agent or hour.
+    is_whole = scope == Scope(cohort=scope.cohort)
+    told = model.ask("conversation_sums" if is_whole else "conversation_usage", scope)
+    rows = [
+        {"cohort": cohort} | _taken(some, quantity)
+        for cohort, some in told.groupby("cohort", sort=True)
+        for quantity in TAKEN
+    ]
+    names = _names(model, scope, {row["most_unit"] for row in rows} - {None})
     rows = [row | {"most_conversation_id": names.get(row["most_unit"])} for row in rows]
     return pd.DataFrame(rows, columns=_CONVERSATIONS)
 
 
-def _taken(conversations: pd.DataFrame, quantity: str) -> dict[str, object]:
+def _names(model: Model, scope: Scope, units: set[Any]) -> dict[Any, str]:
+    """Return the ids of conversations by their hash."""
+    with model.relations(replace(scope, cohort=None)) as cursor:
+        named = cursor.execute(
+            """
+            SELECT DISTINCT
+                hash(conversation_id),
+                conversation_id
+            FROM trace_usage
+            WHERE hash(conversation_id) IN (SELECT unnest(?::UBIGINT[]))
+            """,
+            [sorted(units)],
+        ).fetchall()
+    return dict(named)
+
+
+def _taken(conversations: pd.DataFrame, quantity: str) -> dict[str, Any]:
     """Return what is said of one quantity of conversations, and what calls of none took of it."""
     is_named = conversations["is_named"].to_numpy(np.bool_)
     taken = conversations[quantity].to_numpy(np.float64)
     is_told = is_named & ~np.isnan(taken)
     values = taken[is_told]
-    units, weights = (conversations[name].to_numpy()[is_told] for name in ("unit_id", "weight"))
-    ordered = stats.sample(values, units, weights)
+    hashes, weights = (conversations[name].to_numpy()[is_told] for name in ("unit_id", "weight"))
+    # A row is a conversation.
+    ordered = stats.sample(values, np.arange(len(values)), weights)
+    quantiles = stats.percentiles(ordered, [*QUANTILES.values()])
     return (
         {"quantity": quantity, "n": len(values)}
         | {
             name: figure
-            for quantile, p in QUANTILES.items()
-            for name, figure in tails.columns(quantile, stats.percentile(ordered, p)).items()
+            for quantile, found in zip(QUANTILES, quantiles, strict=True)
+            for name, figure in tails.columns(quantile, found).items()
         }
         | {
             "total": float(values.sum()),
             "outside": float(np.nansum(taken[~is_named])),
             "most": float(values.max()) if len(values) else float("nan"),
-            "most_unit": int(units[values.argmax()]) if len(values) else None,
+            "most_unit": int(hashes[values.argmax()]) if len(values) else None,
         }
     )
 

@@ -2,13 +2,12 @@
 --
 -- unit: calls
 -- better: lower
--- grain: cohort, conversation_id
+-- grain: cohort, unit_id
 
 SELECT
     cohort,
-    min(conversation_id)                 AS conversation_id,  -- null: calls of no conversation
-    count(conversation_id) > 0           AS is_named,
     hash(conversation_id)                AS unit_id,
+    count(conversation_id) > 0           AS is_named,         -- else calls of no conversation
     count(*)                             AS calls,
     count(*) FILTER (is_error)           AS failed,
     count(*) FILTER (kind IN ('tool', 'mcp'))  AS tool_calls,
