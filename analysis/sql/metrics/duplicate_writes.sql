@@ -6,6 +6,17 @@
 
 WITH
 
+-- writes whose answer never came: only what their callers did is looked at
+unanswered AS (
+    SELECT
+        caller_id,
+        boundary_no
+    FROM calls
+    WHERE caller_id IS NOT NULL
+        AND access = 'write'
+        AND (error_class IN ('timeout', 'incomplete') OR abandoned_ms > 0)
+),
+
 tried AS (
     SELECT
         calls.*,
@@ -16,11 +27,13 @@ tried AS (
         lag(abandoned_ms) OVER alike          AS first_abandoned_ms,
         lag(has_idempotency_key) OVER alike   AS first_has_key
     FROM calls
-    WHERE caller_id IS NOT NULL
-        AND access = 'write'
+    SEMI JOIN unanswered
+        ON unanswered.caller_id = calls.caller_id
+        AND unanswered.boundary_no = calls.boundary_no
+    WHERE access = 'write'
         -- Made twice, these leave what they leave once (RFC 9110, 9.2.2).
         AND coalesce(http_method NOT IN ('PUT', 'DELETE'), true)
-    WINDOW alike AS (PARTITION BY caller_id, boundary_id ORDER BY start_ns, call_id)
+    WINDOW alike AS (PARTITION BY caller_id, boundary_no ORDER BY start_ns, call_id)
 )
 
 SELECT

@@ -9,14 +9,11 @@ WITH
 -- what the slowest of a boundary at least took; others of just that time are told apart below
 limits AS (
     SELECT
-        cohort,
-        boundary_id,
+        boundary_no,
         -- Twenty are more than anybody opens.
         list_min(max(client_ms, 20))  AS least_ms
     FROM calls
-    GROUP BY
-        cohort,
-        boundary_id
+    GROUP BY boundary_no
 )
 
 SELECT
@@ -32,11 +29,10 @@ SELECT
     calls.started_at
 FROM calls
 INNER JOIN limits
-    ON limits.cohort = calls.cohort
-    AND limits.boundary_id = calls.boundary_id
+    ON limits.boundary_no = calls.boundary_no
     AND limits.least_ms <= calls.client_ms
 QUALIFY row_number() OVER (
-    PARTITION BY calls.cohort, calls.boundary_id
+    PARTITION BY calls.boundary_no
     ORDER BY calls.client_ms DESC, calls.call_id
 ) <= 20
 ORDER BY

@@ -99,6 +99,7 @@ SELECT
     judged_signals.example.node_id,
     judged_signals.example.earlier_node_id,
     turns.request_id,
+    turns.trace_no,
     turns.trace_id,
     turns.service,
     turns.pilot_variant,
