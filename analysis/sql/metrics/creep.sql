@@ -6,25 +6,73 @@
 
 WITH
 
--- one row a thing done on a resource; the cohorts of a lake are one history
-firsts AS (
+begun_touches AS MATERIALIZED (
     SELECT
+        access_no,
+        min(started_at)  AS first_at
+    FROM accesses
+    GROUP BY access_no
+),
+
+-- one number an agent and resource
+things AS MATERIALIZED (
+    SELECT
+        touches.*,
+        begun_touches.first_at,
+        (dense_rank() OVER (ORDER BY touches.agent, touches.resource))::INTEGER                            AS thing_no,
+        nullif(list_position(['none', 'read', 'execute', 'write', 'delete', 'admin'], touches.access), 0)  AS rank
+    FROM touches
+    INNER JOIN begun_touches
+        ON begun_touches.access_no = touches.access_no
+    WHERE touches.access <> 'none'
+),
+
+-- one row a thing done on a resource; the cohorts of a lake are one history
+done AS (
+    SELECT
+        thing_no,
         agent,
         resource,
         access,
-        nullif(list_position(['none', 'read', 'execute', 'write', 'delete', 'admin'], access), 0)
-                                                                     AS rank,   -- null: unknown
-        min(started_at)                                              AS first_at,
-        -- One whole number for both: comparing rows costs ten times as much.
-        arg_min(call_id, epoch_us(started_at)::HUGEINT * 9223372036854775808 + call_id)  AS call_id,
-        list_sort(list_distinct(flatten(list(DISTINCT sensitivity))))                    AS sensitivity,
-        bool_and(is_sensitivity_inferred)                            AS is_inferred
-    FROM accesses
-    WHERE access <> 'none'
+        rank,                                                                              -- null: unknown
+        min(first_at)                                                    AS first_at,
+        list_sort(list_distinct(flatten(list(sensitivity))))             AS sensitivity,
+        bool_and(is_sensitivity_inferred)                                AS is_inferred
+    FROM things
     GROUP BY
+        thing_no,
         agent,
         resource,
-        access
+        access,
+        rank
+),
+
+firsts AS MATERIALIZED (
+    SELECT
+        done.*,
+        found.call_id,
+        found.unit_no
+    FROM done
+    INNER JOIN (
+        SELECT
+            things.thing_no,
+            things.access,
+            min(accesses.call_id)                         AS call_id,
+            arg_min(accesses.unit_no, accesses.call_id)   AS unit_no
+        FROM accesses
+        INNER JOIN things
+            ON things.access_no = accesses.access_no
+            AND things.first_at = accesses.started_at
+        INNER JOIN done
+            ON done.thing_no = things.thing_no
+            AND done.access = things.access
+            AND done.first_at = things.first_at
+        GROUP BY
+            things.thing_no,
+            things.access
+    ) AS found
+        ON found.thing_no = done.thing_no
+        AND found.access = done.access
 ),
 
 -- what it did before on the same resource; an unknown access may have been anything, so nothing is higher than it;
@@ -34,10 +82,10 @@ climbed AS MATERIALIZED (
         *,
         max(rank) OVER earlier                                       AS rank_before,
         coalesce(bool_or(rank IS NULL) OVER earlier, false)          AS is_before_unknown,
-        row_number() OVER (PARTITION BY agent, resource ORDER BY first_at, rank, access)  AS nth
+        row_number() OVER (PARTITION BY thing_no ORDER BY first_at, rank, access)  AS nth
     FROM firsts
     WINDOW earlier AS (
-        PARTITION BY agent, resource
+        PARTITION BY thing_no
         ORDER BY first_at, rank, access
         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     )
@@ -59,69 +107,49 @@ grown AS MATERIALIZED (
 -- of a new resource all units of the agent tell, of a new access those that touched the resource
 touched AS (
     SELECT
-        agent,
-        resource,
-        count_units(unit_no)  AS units
+        things.thing_no,
+        count_units(accesses.unit_no)  AS units
     FROM accesses
-    WHERE access <> 'none'
-    GROUP BY
-        agent,
-        resource
+    INNER JOIN things
+        ON things.access_no = accesses.access_no
+    GROUP BY things.thing_no
 ),
 
+-- how often the units that touched a resource went so far
 climbs AS (
     SELECT
-        grown.agent,
-        grown.resource,
+        grown.thing_no,
         grown.access,
-        count_units(
-            CASE
-                WHEN list_position(['none', 'read', 'execute', 'write', 'delete', 'admin'], accesses.access) >= grown.rank
-                THEN accesses.unit_no
-            END
-        )                                                            AS uses,
+        count_units(CASE WHEN things.rank >= grown.rank THEN accesses.unit_no END)            AS uses,
         count_units(CASE WHEN accesses.started_at < grown.first_at THEN accesses.unit_no END)
             -- The unit that did it may have touched the resource before.
-            - max((accesses.started_at < grown.first_at AND accesses.unit_no = begun.unit_no)::INTEGER)  AS before
+            - max((accesses.started_at < grown.first_at AND accesses.unit_no = grown.unit_no)::INTEGER)  AS before
     FROM grown
-    INNER JOIN accesses AS begun
-        ON begun.call_id = grown.call_id
-        AND begun.resource = grown.resource
-        AND begun.access = grown.access
+    INNER JOIN things
+        ON things.thing_no = grown.thing_no
     INNER JOIN accesses
-        ON accesses.agent = grown.agent
-        AND accesses.resource = grown.resource
+        ON accesses.access_no = things.access_no
     WHERE grown.nth > 1
-        AND accesses.access <> 'none'
     GROUP BY
-        grown.agent,
-        grown.resource,
+        grown.thing_no,
         grown.access
 ),
 
-events AS (
+events AS MATERIALIZED (
     SELECT
-        grown.agent,
-        grown.change,
-        grown.resource,
+        thing_no,
+        agent,
+        change,
+        resource,
         NULL::VARCHAR                                                AS other_resource,
-        grown.access,
-        ['none', 'read', 'execute', 'write', 'delete', 'admin'][grown.rank_before]  AS before_access,
-        grown.first_at,
-        grown.call_id,
-        grown.sensitivity,
-        grown.is_inferred,
-        coalesce(climbs.uses, touched.units)                         AS uses,
-        CASE WHEN climbs.agent IS NOT NULL THEN touched.units END    AS touching_units,
-        climbs.before                                                AS touching_before
+        access,
+        ['none', 'read', 'execute', 'write', 'delete', 'admin'][rank_before]  AS before_access,
+        first_at,
+        call_id,
+        sensitivity,
+        is_inferred,
+        NULL::BIGINT                                                 AS uses
     FROM grown
-    INNER JOIN touched
-        ON touched.agent = grown.agent
-        AND touched.resource = grown.resource
-    LEFT JOIN climbs
-        ON climbs.agent = grown.agent
-        AND climbs.resource = grown.resource
-        AND climbs.access = grown.access
     UNION ALL BY NAME
     SELECT
         agent,
@@ -148,33 +176,73 @@ versions AS (
             AS earlier_version
     FROM (
         SELECT
-            coalesce(owner_agent, owner_service, '?')  AS agent,
-            owner_service                              AS service,
-            service_version,
-            min(started_at)                            AS version_since
-        FROM calls
+            workers.agent,
+            workers.owner_service        AS service,
+            workers.service_version,
+            min(begun_work.started_at)   AS version_since
+        FROM (
+            SELECT
+                worker_no,
+                min(started_at)  AS started_at
+            FROM calls
+            GROUP BY worker_no
+        ) AS begun_work
+        INNER JOIN workers
+            ON workers.worker_no = begun_work.worker_no
         WHERE service_version IS NOT NULL
         GROUP BY ALL
     )
 ),
 
-dated AS (
+-- Grouped, though each is one row: so the planner knows how few they are.
+first_calls AS MATERIALIZED (
+    SELECT
+        call_id,
+        cohort,
+        trace_id,
+        unit_id,
+        worker_no
+    FROM calls
+    SEMI JOIN (
+        SELECT min(call_id)  AS call_id
+        FROM events
+        GROUP BY
+            agent,
+            change,
+            resource,
+            other_resource,
+            access
+    ) AS few
+        ON few.call_id = calls.call_id
+),
+
+dated AS MATERIALIZED (
     SELECT
         events.*,
-        calls.cohort,
-        calls.trace_id,
-        calls.owner_service    AS service,
-        calls.service_version,
-        calls.unit_id,
+        first_calls.cohort,
+        first_calls.trace_id,
+        first_calls.unit_id,
+        workers.owner_service  AS service,
+        workers.service_version,
         versions.version_since,
-        versions.earlier_version
+        versions.earlier_version,
+        touched.units          AS touched_units,
+        climbs.uses            AS climbing_units,
+        climbs.before          AS climbing_before
     FROM events
-    INNER JOIN calls
-        ON calls.call_id = events.call_id
+    INNER JOIN first_calls
+        ON first_calls.call_id = events.call_id
+    INNER JOIN workers
+        ON workers.worker_no = first_calls.worker_no
+    LEFT JOIN touched
+        ON touched.thing_no = events.thing_no
+    LEFT JOIN climbs
+        ON climbs.thing_no = events.thing_no
+        AND climbs.access = events.access
     LEFT JOIN versions
         ON versions.agent = events.agent
-        AND versions.service = calls.owner_service
-        AND versions.service_version = calls.service_version
+        AND versions.service = workers.owner_service
+        AND versions.service_version = workers.service_version
 ),
 
 -- how many units of its work an agent had begun by a moment: whole days are added up, within a day they are counted
@@ -257,13 +325,14 @@ SELECT
     dated.version_since,
     dated.trace_id                                 AS first_trace_id,
     watched.watched_since,                                           -- when the agent was first seen
-    coalesce(dated.touching_units, watched.units)  AS units,         -- that could have shown it
+    -- that could have shown it
+    CASE WHEN dated.climbing_units IS NULL THEN watched.units ELSE dated.touched_units END  AS units,
     -- of them, begun before the first that did; that one had begun, too, unless it began with it
     coalesce(
-        dated.touching_before,
+        dated.climbing_before,
         at_first.units - (own.began_at < dated.first_at)::INTEGER
     )                                              AS units_before,
-    dated.uses,                                                      -- units that did
+    coalesce(dated.uses, dated.climbing_units, dated.touched_units)  AS uses,  -- units that did
     coalesce(at_version.units, 0)                  AS units_before_version  -- of the agent, before that version
 FROM dated
 INNER JOIN watched
