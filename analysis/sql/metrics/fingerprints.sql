@@ -6,35 +6,77 @@
 
 WITH
 
+-- one number a cohort and agent
+agents AS MATERIALIZED (
+    SELECT
+        worker_no,
+        cohort,
+        owner_agent                                                     AS agent,
+        owner_service || ' ' || service_version                         AS version,
+        (dense_rank() OVER (ORDER BY cohort, owner_agent))::INTEGER     AS agent_no
+    FROM workers
+    WHERE owner_agent IS NOT NULL
+),
+
 -- Distinct first: what an agent is made of is little, however often it is used.
 told AS (
     SELECT
-        cohort,
-        owner_agent  AS agent,
-        day,
-        kind,
-        CASE WHEN kind IN ('model', 'tool', 'mcp', 'agent') THEN callee END                       AS callee,
-        CASE WHEN caller = 'agent:' || owner_agent THEN owner_service || ' ' || service_version END  AS version,
-        model_parameters,
-        count(*)     AS calls
-    FROM calls
-    WHERE owner_agent IS NOT NULL
-    GROUP BY ALL
+        agents.cohort,
+        agents.agent,
+        met.day,
+        boundaries.kind,
+        CASE WHEN boundaries.kind IN ('model', 'tool', 'mcp', 'agent') THEN boundaries.callee END  AS callee,
+        CASE WHEN boundaries.caller = 'agent:' || agents.agent THEN agents.version END             AS version,
+        NULL::VARCHAR                                                                              AS model_parameters,
+        met.calls
+    FROM (
+        SELECT
+            boundary_no,
+            worker_no,
+            day,
+            count(*)  AS calls
+        FROM calls
+        GROUP BY
+            boundary_no,
+            worker_no,
+            day
+    ) AS met
+    INNER JOIN agents
+        ON agents.worker_no = met.worker_no
+    INNER JOIN boundaries
+        ON boundaries.boundary_no = met.boundary_no
+    UNION ALL BY NAME
+    SELECT
+        agents.cohort,
+        agents.agent,
+        met.day,
+        met.model_parameters,
+        0  AS calls
+    FROM (
+        SELECT DISTINCT
+            worker_no,
+            day,
+            model_parameters
+        FROM calls
+        WHERE model_parameters IS NOT NULL
+    ) AS met
+    INNER JOIN agents
+        ON agents.worker_no = met.worker_no
 ),
 
 counted AS (
     SELECT
-        cohort,
-        owner_agent                                               AS agent,
-        day,
-        count_daily_units(unit_no)                                AS units,
-        count_daily_units(CASE WHEN kind = 'model' THEN unit_no END)  AS model_units
+        any_value(agents.cohort)                                              AS cohort,
+        any_value(agents.agent)                                               AS agent,
+        calls.day,
+        count_daily_units(calls.unit_no)                                      AS units,
+        count_daily_units(CASE WHEN calls.kind = 'model' THEN calls.unit_no END)  AS model_units
     FROM calls
-    WHERE owner_agent IS NOT NULL
+    INNER JOIN agents
+        ON agents.worker_no = calls.worker_no
     GROUP BY
-        cohort,
-        owner_agent,
-        day
+        agents.agent_no,
+        calls.day
 ),
 
 made AS (
