@@ -14,29 +14,31 @@ asked AS (
         min(bucket)                             AS bucket,
         min(unit_no)                            AS unit_no,
         count(*)                                AS requests,
-        sum(aggregated_cost_usd)                AS aggregated_usd
+        sum(TRY_CAST(round(1e12 * aggregated_cost_usd) AS HUGEINT))  AS aggregated
     FROM requests
     GROUP BY trace_no
 ),
 
 -- Requests of one trace share what it cost: its calls, else what an agent sums up. Others name no cost.
+-- Sums of whole numbers, here of 1e-12 USD, do not depend on the order in which threads add them; 1e26 USD
+-- and more are no cost.
 priced AS (
     SELECT
         asked.*,
-        coalesce(spent.cost_usd, asked.aggregated_usd)                     AS cost_usd,
-        spent.cost_usd IS NULL                                             AS is_aggregated
+        coalesce(spent.cost, asked.aggregated)                             AS cost,
+        spent.cost IS NULL                                                 AS is_aggregated
     FROM asked
     LEFT JOIN (
         SELECT
             trace_no,
-            sum(cost_usd)  AS cost_usd
+            sum(TRY_CAST(round(1e12 * cost_usd) AS HUGEINT))  AS cost
         FROM trace_usage
         WHERE priced_calls > 0
         GROUP BY trace_no
     ) AS spent
         ON spent.trace_no = asked.trace_no
-    WHERE spent.cost_usd IS NOT NULL
-        OR asked.aggregated_usd IS NOT NULL
+    WHERE spent.cost IS NOT NULL
+        OR asked.aggregated IS NOT NULL
 )
 
 SELECT
@@ -59,7 +61,7 @@ FROM (
         bucket,
         min(started_at)                           AS started_at,
         sum(requests)::BIGINT                     AS requests,
-        sum(cost_usd)                             AS cost_usd,
+        sum(cost) / 1e12                          AS cost_usd,
         count(*) FILTER (is_aggregated)           AS aggregated
     FROM priced
     GROUP BY
