@@ -72,42 +72,26 @@ def changed(
         p: The quantile that is compared.
         margin: The ratio up to which a boundary is no worse.
     """
-
-    def measured(_: samples.Key, calls: pd.DataFrame) -> Calls:
-        return _calls(calls, _units(calls, window), p, window)
-
     wanted = ["client_ms", "is_error", *(["start_ns"] if window.unit in _NS else [])]
     found = [
         samples.each(
             model,
             replace(scope, cohort=cohort),
             wanted,
-            measured,
+            lambda _, calls: told(calls, window, p),
             by={"boundary_id": "boundary_id"},
         )
         for cohort in sides
     ]
-    told = [{key[0]: calls for key, calls in side.items()} for side in found]
-    return _compared(facts, told[0], told[1], window, p, margin)
+    before, after = ({key[0]: calls for key, calls in side.items()} for side in found)
+    return compared(facts, before, after, window, p, margin)
 
 
-def of_frames(
-    facts: pd.DataFrame,
-    before: pd.DataFrame,
-    after: pd.DataFrame,
-    window: Windows,
-    p: float,
-    margin: float,
-) -> pd.DataFrame:
-    """Return the same of calls that are frames already, as `latencies` tells them."""
-    told = [
-        {
-            str(key): _calls(calls, window.units(calls), p, window)
-            for key, calls in frame.groupby("boundary_id", observed=True)
-        }
-        for frame in (before, after)
-    ]
-    return _compared(facts, told[0], told[1], window, p, margin)
+def told(calls: pd.DataFrame, window: Windows, p: float) -> Calls:
+    """Return what calls of one boundary on one side say, as `latencies` tells them by number."""
+    if calls.empty:
+        return NONE
+    return _calls(calls, _units(calls, window), p, window)
 
 
 def _units(calls: pd.DataFrame, window: Windows) -> stats.Ints:
@@ -137,7 +121,7 @@ def failing(failed: stats.Floats, units: stats.Ints, weight: stats.Floats) -> Fa
     )
 
 
-def _compared(
+def compared(
     facts: pd.DataFrame,
     before: Mapping[str, Calls],
     after: Mapping[str, Calls],
@@ -145,9 +129,10 @@ def _compared(
     p: float,
     margin: float,
 ) -> pd.DataFrame:
+    """Return every boundary's change between what its calls say on two sides (`changed`)."""
     rows = []
     for name in facts.drop_duplicates("boundary_id")[list(NAMES)].to_dict("records"):
-        was, now = (told.get(name["boundary_id"], _NONE) for told in (before, after))
+        was, now = (side.get(name["boundary_id"], NONE) for side in (before, after))
         if not (was.failing.calls or now.failing.calls):
             continue
         moved = changes.between(was.tail, now.tail, p, window, margin=margin)
@@ -217,7 +202,7 @@ def failure_change(
 
 
 NAMES = ("boundary_id", "boundary", "caller", "kind", "callee")
-_NONE = Calls(
+NONE = Calls(
     Side(stats.NOTHING, stats.NOTHING),
     Failing(np.zeros(0), np.zeros(0), np.zeros(0), 0),
 )

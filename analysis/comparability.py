@@ -1,6 +1,7 @@
 """May two windows be compared: their design, unit, calendar, mix, versions, models, coverage."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 import numpy as np
@@ -53,6 +54,15 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Extent:
+    """How far one side reaches, and on how many days it was seen."""
+
+    first: datetime
+    last: datetime
+    days: int
+
+
+@dataclass(frozen=True)
 class Windows:
     """How two sides lie in time, and the independent unit that follows from it."""
 
@@ -86,7 +96,15 @@ def windows(before: pd.DataFrame, after: pd.DataFrame) -> Windows:
         talks = any(side["conversation_id"].notna().any() for side in (before, after))
         alone = not talks or all(_is_one_trace_each(side) for side in (before, after))
         return Windows(Design.CONCURRENT, Unit.TRACE if alone else Unit.CONVERSATION, *lengths)
-    long = min(lengths) >= LEAST_DAYS and min(last - first, end - start) >= DAY
+    return in_sequence(Extent(first, last, lengths[0]), Extent(start, end, lengths[1]))
+
+
+def in_sequence(before: Extent, after: Extent) -> Windows:
+    """Return the unit of two sides of which one ran after the other."""
+    lengths = before.days, after.days
+    long = min(lengths) >= LEAST_DAYS and all(
+        side.last - side.first >= DAY for side in (before, after)
+    )
     return Windows(Design.SEQUENTIAL, Unit.DAY if long else Unit.BLOCK, *lengths)
 
 

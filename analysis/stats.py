@@ -646,13 +646,13 @@ def _scaled_weights() -> Floats:
 
 
 def buckets(units: ArrayLike) -> Ints:
-    """Return the bucket of each value: its unit's hash modulo the number of units, at most 100."""
+    """Return the bucket of each value, 0 to 99: a hash of its unit."""
     names = np.asarray(units)
     if len(names) == 0:
         return np.zeros(0, dtype=np.intp)
     distinct, code = np.unique(names.astype(str), return_inverse=True)
     hashed = pd.util.hash_array(distinct.astype(object), categorize=False)
-    return np.asarray(hashed % np.uint64(min(len(distinct), BUCKETS)), dtype=np.intp)[code]
+    return np.asarray(hashed % np.uint64(BUCKETS), dtype=np.intp)[code]
 
 
 def bucket_sums(values: ArrayLike, bucket: Ints) -> Floats:

@@ -1,6 +1,6 @@
 """What agents and services are made of, when that changed, and which boundaries changed with it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ MAX_DAYS = 14
 # Changes of one agent or service within a day are one moment: a roll-out takes its time.
 ONE_MOMENT = pd.Timedelta(days=1)
 QUANTILE = 0.95
+_EPOCH = pd.Timestamp(0)
 # From so many units with a failure on, both sides together, rates are compared.
 MIN_FAILING_UNITS = boundary_changes.LEAST_FAILING_UNITS
 
@@ -58,45 +59,127 @@ def moved(model: Model, scope: Scope) -> pd.DataFrame:
     """
     changes = drift(model, scope)
     changes = changes[changes["is_sure"]].sort_values("changed_at", kind="stable")
-    if changes.empty:
-        return pd.DataFrame(columns=_CHANGE)
-    calls = _calls(model, scope)
     facts = model.ask("boundaries", scope)
     near = model.ask("boundary_services", scope)
-    frames = []
-    for who, some in changes.groupby("who", sort=True):
-        here = [calls[name] for name in sorted(_boundaries(near, str(who)) & calls.keys())]
-        if not here:
-            continue
-        mine = pd.concat(here, ignore_index=True)
-        moments = _moments(some)
-        ends = [*(at for at, _ in moments[1:]), pd.Timestamp.max]
-        start = pd.Timestamp.min
-        for (at, what), end in zip(moments, ends, strict=True):
-            before = _between(mine, max(start, at - _reach(at, -1)), at)
-            after = _between(mine, at, min(end, at + _reach(at, 1)))
-            start = at
-            if before.empty or after.empty:
-                continue
-            window = comparability.windows(before, after)
-            found = boundary_changes.of_frames(
-                facts, before, after, window, QUANTILE, stats.NO_WORSE_RATIO
-            )
-            frames.append(
-                found.assign(
-                    who=who,
-                    what=what,
-                    changed_at=at,
-                    unit=str(window.unit),
-                    before_days=window.before_days,
-                    after_days=window.after_days,
-                )
-            )
-    if not frames:
+    found = [
+        _seen(model, scope, period)
+        for who, some in changes.groupby("who", sort=True)
+        for period in _periods(str(who), some, _boundaries(near, str(who)))
+    ]
+    seen = [each for each in found if each is not None]
+    if not seen:
         return pd.DataFrame(columns=_CHANGE)
+    sides = _sides(model, scope, seen)
+    frames = []
+    for place, (period, window) in enumerate(seen):
+        before, after = (
+            {name: told[place][side] for name, told in sides.items() if place in told}
+            for side in (0, 1)
+        )
+        moved_ = boundary_changes.compared(
+            facts, before, after, window, QUANTILE, stats.NO_WORSE_RATIO
+        )
+        frames.append(
+            moved_.assign(
+                who=period.who,
+                what=period.what,
+                changed_at=period.at,
+                unit=str(window.unit),
+                before_days=window.before_days,
+                after_days=window.after_days,
+            )
+        )
     # The reasons speak of a baseline and a pilot.
     frame = pd.concat(frames, ignore_index=True).drop(columns="reason")
     return frame[[*_CHANGE, *frame.columns.difference(_CHANGE, sort=False)]]
+
+
+@dataclass(frozen=True)
+class _Period:
+    """A change of an agent or service, the boundaries it may show at, and how far it is watched."""
+
+    who: str
+    what: str
+    at: pd.Timestamp
+    since: pd.Timestamp
+    until: pd.Timestamp
+    boundaries: frozenset[str]
+
+
+def _periods(who: str, changes: pd.DataFrame, boundaries: set[str]) -> list[_Period]:
+    moments = _moments(changes)
+    starts = [pd.Timestamp.min, *(at for at, _ in moments[:-1])]
+    ends = [*(at for at, _ in moments[1:]), pd.Timestamp.max]
+    return [
+        _Period(
+            who,
+            what,
+            at,
+            max(start, at - _reach(at, -1)),
+            min(end, at + _reach(at, 1)),
+            frozenset(boundaries),
+        )
+        for (at, what), start, end in zip(moments, starts, ends, strict=True)
+    ]
+
+
+def _seen(
+    model: Model, scope: Scope, period: _Period
+) -> tuple[_Period, comparability.Windows] | None:
+    """Return a period with how its sides lie in time; None where one of them has no call."""
+    with model.relations(scope) as cursor:
+        sides = cursor.execute(
+            """
+            SELECT
+                started_at >= ?  AS is_after,
+                min(started_at),
+                max(started_at),
+                count(DISTINCT started_at::DATE)
+            FROM calls
+            WHERE boundary_no IN (
+                    SELECT boundary_no FROM boundaries WHERE boundary_id IN (SELECT unnest(?))
+                )
+                AND started_at >= ?
+                AND started_at < ?
+            GROUP BY is_after
+            ORDER BY is_after
+            """,
+            [period.at, sorted(period.boundaries), period.since, period.until],
+        ).fetchall()
+    if len(sides) < 2:
+        return None
+    before, after = (comparability.Extent(*side) for _, *side in sides)
+    return period, comparability.in_sequence(before, after)
+
+
+def _sides(
+    model: Model, scope: Scope, seen: list[tuple[_Period, comparability.Windows]]
+) -> dict[str, dict[int, tuple[boundary_changes.Calls, boundary_changes.Calls]]]:
+    """Return by boundary what its calls say before and after each period's change, by place."""
+
+    def told(
+        key: samples.Key, calls: pd.DataFrame
+    ) -> dict[int, tuple[boundary_changes.Calls, boundary_changes.Calls]]:
+        start_ns = calls["start_ns"].to_numpy()
+        answers = {}
+        for place, (period, window) in enumerate(seen):
+            if key[0] in period.boundaries:
+                since, at, until = (
+                    (moment - _EPOCH) // pd.Timedelta(1, "ns")
+                    for moment in (period.since, period.at, period.until)
+                )
+                is_after = start_ns >= at
+                before = calls[(start_ns >= since) & ~is_after]
+                after = calls[is_after & (start_ns < until)]
+                answers[place] = (
+                    boundary_changes.told(before, window, QUANTILE),
+                    boundary_changes.told(after, window, QUANTILE),
+                )
+        return answers
+
+    by = {"boundary_id": "boundary_id"}
+    found = samples.each(model, scope, ["start_ns", "client_ms", "is_error"], told, by=by)
+    return {name: answers for (name,), answers in found.items()}
 
 
 def pairs(model: Model, scope: Scope) -> pd.DataFrame:
@@ -157,22 +240,6 @@ def _side(parts: pd.DataFrame, change: str) -> pd.DataFrame:
     )
 
 
-def _calls(model: Model, scope: Scope) -> dict[str, pd.DataFrame]:
-    """Return the calls of each boundary: one side is before the other, so their days are units."""
-    wanted = ["started_at", "client_ms", "is_error"]
-    by = {"boundary_id": "boundary_id"}
-    found = samples.each(model, scope, wanted, lambda _, calls: calls, by=by)
-    names = pd.CategoricalDtype([name for (name,) in found])
-    return {
-        name: calls.drop(columns=["unit_id", "bucket"]).assign(
-            boundary_id=pd.Categorical.from_codes(
-                np.full(len(calls), place, dtype=np.int32), dtype=names
-            )
-        )
-        for place, ((name,), calls) in enumerate(found.items())
-    }
-
-
 def _boundaries(near: pd.DataFrame, who: str) -> set[str]:
     """Return the boundaries on an agent's way, or on either side of a service."""
     kind, _, name = who.partition(":")
@@ -203,10 +270,6 @@ def _reach(at: pd.Timestamp, sign: int) -> pd.Timedelta:
     """Return how far a side reaches, to the edge of a day: no day is cut but the change's own."""
     edge = at.floor("D") if sign > 0 else at.ceil("D")
     return pd.Timedelta(days=MAX_DAYS) - sign * (at - edge)
-
-
-def _between(calls: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
-    return calls[(calls["started_at"] >= start) & (calls["started_at"] < end)]
 
 
 def _failed(some: pd.DataFrame) -> stats.Estimate:
