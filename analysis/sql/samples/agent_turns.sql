@@ -17,13 +17,16 @@ made AS (
         calls.weight,
         coalesce(trace_units.home_no, calls.trace_no)  AS home_no
     FROM calls
+    SEMI JOIN (
+        SELECT workers.worker_no
+        FROM workers
+        WHERE 'agent:' || workers.owner_agent IN (SELECT who FROM endless)
+            OR 'service:' || workers.owner_service IN (SELECT who FROM endless)
+    ) AS met
+        ON met.worker_no = calls.worker_no
     LEFT JOIN trace_units
         ON trace_units.trace_no = calls.trace_no
     WHERE calls.kind IN ('model', 'tool', 'mcp', 'agent')
-        AND (
-            calls.owner_agent IN (SELECT substr(who, 7) FROM endless WHERE starts_with(who, 'agent:'))
-            OR calls.owner_service IN (SELECT substr(who, 9) FROM endless WHERE starts_with(who, 'service:'))
-        )
 ),
 
 -- A trace with several turns is told apart by time.
