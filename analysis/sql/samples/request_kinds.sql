@@ -6,11 +6,20 @@
 
 WITH
 
--- Swapping what requests waited for needs them one by one; of many, those whose trace has a small number, which is a hash.
+-- Swapping what requests waited for needs them one by one; of many, about 200,000 a cohort, by the number of their
+-- trace, which is a hash.
 chosen AS (
-    SELECT request_id
+    SELECT requests.request_id
     FROM requests
-    QUALIFY row_number() OVER (PARTITION BY cohort ORDER BY trace_no, request_id) <= 200000
+    INNER JOIN (
+        SELECT
+            cohort,
+            count(*)  AS requests
+        FROM requests
+        GROUP BY cohort
+    ) AS sizes
+        ON sizes.cohort = requests.cohort
+    WHERE requests.trace_no % 1000000 * sizes.requests < 200000::BIGINT * 1000000
 )
 
 SELECT
