@@ -147,19 +147,24 @@ versions AS (
 
 of_spans AS (
     SELECT
-        cohort,
-        trace_no,
-        trace_id,
+        odd.cohort,
+        odd.trace_no,
+        odd.trace_id,
         NULL  AS boundary_id,
-        service,
-        start_ns,
+        -- of a call that is the first thing seen
+        calls.caller,
+        calls.callee,
+        odd.service,
+        odd.start_ns,
         unnest([
-            {'finding': CASE WHEN parent_state = 'missing' THEN 'missing_span' END, 'detail': NULL},
-            {'finding': CASE WHEN is_cut THEN 'broken_propagation' END, 'detail': NULL}
+            {'finding': CASE WHEN odd.parent_state = 'missing' THEN 'missing_span' END, 'detail': NULL},
+            {'finding': CASE WHEN odd.is_cut THEN 'broken_propagation' END, 'detail': NULL}
         ], recursive := true)
-    FROM nodes
-    WHERE parent_state = 'missing'
-        OR is_cut
+    FROM nodes AS odd
+    LEFT JOIN calls
+        ON calls.call_id = odd.node_id
+    WHERE odd.parent_state = 'missing'
+        OR odd.is_cut
     UNION ALL BY NAME
     SELECT
         nodes.cohort,
@@ -214,8 +219,8 @@ SELECT
     found.trace_id,
     found.finding,                                   -- what is seen, in the words of the other metrics
     found.boundary_id,                               -- where, if at a handoff
-    boundaries.caller,
-    boundaries.callee,
+    coalesce(boundaries.caller, found.caller)  AS caller,
+    coalesce(boundaries.callee, found.callee)  AS callee,
     found.service,                                   -- whose span shows it
     found.detail,                                    -- error class, version, signal, or id of a fault test
     found.found,                                     -- calls, spans or signals
@@ -227,6 +232,8 @@ FROM (
         any_value(trace_id)                AS trace_id,
         finding,
         boundary_id,
+        min(caller)                        AS caller,
+        min(callee)                        AS callee,
         service,
         detail,
         count(*)                           AS found,
