@@ -77,7 +77,10 @@ def test_slow_and_failed_requests_never_improve_the_verdict_of_the_whole(
 
     assert ORDER.index(now.label) >= ORDER.index(was.label)
     for old, new in zip(was.end_to_end.itertuples(), now.end_to_end.itertuples(), strict=True):
-        assert ORDER.index(new.label) >= ORDER.index(old.label)
+        # Of a tail that few units have, one of them alone tells how far calls of one resemble
+        # each other (METHODS.md, change): its interval may shrink as it gets worse.
+        if stats.Grade.INSUFFICIENT not in (old.before_ms_grade, old.after_ms_grade):
+            assert ORDER.index(new.label) >= ORDER.index(old.label)
         assert new.ratio >= old.ratio
     assert now.failures["change"][0] >= was.failures["change"][0]
     if now.failures["label"][0] == "fewer failures":
