@@ -96,17 +96,19 @@ def _unevenness(calls: pd.DataFrame) -> dict[str, object]:
     calls = calls.assign(unit_id=stats.codes(calls["unit_id"]))
     values, handoffs = (_sample(calls, column) for column in ("client_ms", "handoff_ms"))
     (median, high), ways = (stats.percentiles(each, [0.5, 0.95]) for each in (values, handoffs))
+    count, calls = len(calls), calls.drop(columns="handoff_ms")
     start_ns = calls["start_ns"].to_numpy()
     if (start_ns[1:] < start_ns[:-1]).any():
         # Calls lie in few runs, each in order: to merge these is quicker than to sort.
         calls = calls.take(np.argsort(start_ns, kind="stable"))
-    steps = _sample(_steps(calls[calls["client_ms"].notna()]), "step_ms")
+    is_told = calls["client_ms"].notna()
+    steps = _sample(_steps(calls if is_told.all() else calls[is_told]), "step_ms")
     # A median of few differences lies between two of them.
     serial = replace(
         stats.percentile(steps, 0.5), value=float(np.median(steps.values)) if steps.n else np.nan
     )
     return {
-        "calls": len(calls),
+        "calls": count,
         **tails.columns("p50_ms", median),
         **_ratio("dispersion_ratio", median, high),
         "dispersion_ms": high.value - median.value,
