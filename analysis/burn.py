@@ -136,7 +136,7 @@ def by_window(model: Model, contracts: Contracts | None, scope: Scope) -> pd.Dat
     scope = compliance.judged(model, contracts, scope)
     rows = _of_requests(model, contracts, scope)
     rules = compliance.rules_of(model, contracts, scope)
-    names = model.ask("boundaries", scope).set_index("boundary_id")["boundary"].to_dict()
+    names = model.ask("boundary_names", scope).set_index("boundary_id")["boundary"].to_dict()
 
     def of_boundary(key: samples.Key, calls: pd.DataFrame) -> list[dict[str, object]]:
         rule: Rule | None = rules.get(key[1])

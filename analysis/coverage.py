@@ -111,9 +111,10 @@ DEPENDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "tails": MappingProxyType({_EVERY: ("outcome_sampling",)}),
         "tails_end_to_end": MappingProxyType({_EVERY: ("outcome_sampling", "broken_context")}),
         "tails_to_p99_9": MappingProxyType({_EVERY: ("outcome_sampling",)}),
-        "jitter": MappingProxyType(
-            {_EVERY: ("outcome_sampling",), "handoff": ("far_side", "near_side")}
-        ),
+        "handoff_tails": MappingProxyType({_EVERY: ("outcome_sampling", "far_side", "near_side")}),
+        "dispersion": MappingProxyType({_EVERY: ("outcome_sampling",)}),
+        "serial_jitter": MappingProxyType({_EVERY: ("outcome_sampling",)}),
+        "drift": MappingProxyType({_EVERY: ("outcome_sampling",)}),
         "patterns": MappingProxyType({_EVERY: ("outcome_sampling", "missing_span")}),
         "budgets": MappingProxyType({_EVERY: ("outcome_sampling",)}),
         "on_path": MappingProxyType({_EVERY: ("outcome_sampling", "missing_span")}),
@@ -184,7 +185,7 @@ def blind_spots(model: Model, scope: Scope) -> pd.DataFrame:
         if share.value > 0:
             rows.append(row | _row(some, share, row, shares))
     frame = pd.DataFrame(rows, columns=[*key, *_COLUMNS])
-    names = model.ask("boundaries", _whole(scope)).drop_duplicates("boundary_id")
+    names = model.ask("boundary_names", _whole(scope)).drop_duplicates("boundary_id")
     frame["boundary"] = frame["boundary_id"].map(
         dict(zip(names["boundary_id"], names["boundary"], strict=True))
     )

@@ -145,7 +145,7 @@ def _told(name: str, estimate: stats.Estimate) -> dict[str, object]:
 
 
 def _names(model: Model, scope: Scope) -> dict[str, str]:
-    facts = model.ask("boundaries", scope).drop_duplicates("boundary_id")
+    facts = model.ask("boundary_names", scope).drop_duplicates("boundary_id")
     return dict(zip(facts["boundary_id"], facts["boundary"], strict=True))
 
 

@@ -42,7 +42,14 @@ COMPUTED: Mapping[str, Measure] = MappingProxyType(
         "tails": Measure("How slow is every boundary, at worst?", tails.by_boundary),
         "tails_end_to_end": Measure("How slow are whole requests, at worst?", tails.end_to_end),
         "tails_to_p99_9": Measure("How slow is one call in a thousand?", spreads.by_key),
-        "jitter": Measure("How uneven is every boundary?", spreads.jitter),
+        "handoff_tails": Measure("How slow is the way alone, at worst?", spreads.handoffs),
+        "dispersion": Measure(
+            "How far are slow calls of a boundary from usual ones?", spreads.dispersion
+        ),
+        "serial_jitter": Measure(
+            "How uneven is every boundary from call to call?", spreads.serial_jitter
+        ),
+        "drift": Measure("How does a boundary's p50 move from day to day?", spreads.drift),
         "burst_times": Measure(
             "In which minutes was a boundary slow beyond chance?", moments.bursts
         ),

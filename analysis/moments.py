@@ -1,12 +1,12 @@
 """When a boundary was slow for minutes, and when it changed for good, with few false alarms."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import scipy  # scipy.stats loads at its first use: it takes longer than most questions
+from scipy import special
 
 from analysis import stats
 from analysis.engine import Model
@@ -21,6 +21,8 @@ RARE_PAIR = 1e-2
 TIMES_USUAL = 3.0
 # Expected value of the 90th percentile of a squared normal deviate.
 CHI_90 = 2.7055
+# So many chances are worked out at a time.
+MOST_COUNTS = 2_000_000
 # A change: the supremum of a Brownian bridge exceeds this in one series of a hundred.
 LIMIT_1_PERCENT = 1.63
 MIN_SEGMENT = 24
@@ -42,60 +44,70 @@ def bursts(model: Model, scope: Scope) -> pd.DataFrame:
     told = told[told["days"] >= REFERENCE_DAYS]
     told = told.assign(window_at=pd.to_datetime(told["window_no"] * 300, unit="s"))
     names = model.ask("boundary_names", scope).set_index("boundary_no")
-    rows: list[dict[str, Any]] = []
-    for number, some in told.groupby("boundary_no", sort=False):
-        judged = judge(some["window_at"], some["calls"], some["over"])
-        found = some.assign(**judged)[judged["is_burst"].to_numpy()]
-        run = found["window_no"].diff().ne(1).cumsum()
-        for _, burst in found.groupby(run):
-            worst = burst.sort_values(["p_value", "window_no"]).iloc[0]
-            rows.append(
-                {
-                    **names.loc[number],
-                    "began_at": burst["window_at"].iloc[0],
-                    "ended_at": burst["window_at"].iloc[-1] + pd.Timedelta(minutes=5),
-                    "limit_ms": worst["limit_ms"],
-                    "calls": int(burst["calls"].sum()),
-                    "over": int(burst["over"].sum()),
-                    "expected": float(burst["expected"].sum()),
-                    "times_usual": float(burst["over"].sum() / burst["expected"].sum()),
-                    "p_value": worst["p_value"],
-                    "at": (int(worst["boundary_no"]), int(worst["window_no"])),
-                }
-            )
-    slowest = _slowest(model, scope, [row["at"] for row in rows])
-    frame = pd.DataFrame(
-        [row | {"example_trace_id": slowest[row["at"]]} for row in rows], columns=_BURSTS
+    judged = [
+        some.assign(**judge(some["window_at"], some["calls"], some["over"]))
+        for _, some in told.groupby("boundary_no", sort=False)
+    ]
+    if not judged:
+        return pd.DataFrame(columns=_BURSTS)
+    found = pd.concat(judged, ignore_index=True)
+    found = found[found["is_burst"]].copy()
+    is_next = (found["window_no"].diff() == 1) & (found["boundary_no"].diff() == 0)
+    found["run"] = (~is_next).cumsum()
+    frame = found.groupby("run").agg(
+        boundary_no=("boundary_no", "first"),
+        began_at=("window_at", "first"),
+        ended_at=("window_at", "last"),
+        limit_ms=("limit_ms", "first"),
+        calls=("calls", "sum"),
+        over=("over", "sum"),
+        expected=("expected", "sum"),
     )
-    return frame.sort_values(["cohort", "boundary_id", "began_at"], ignore_index=True)
+    rarest = found.sort_values(["p_value", "window_no"]).drop_duplicates("run").set_index("run")
+    frame["p_value"], frame["worst_no"] = rarest["p_value"], rarest["window_no"]
+    frame["ended_at"] += pd.Timedelta(minutes=5)
+    frame["times_usual"] = frame["over"] / frame["expected"]
+    frame = frame.join(names, on="boundary_no")
+    frame["example_trace_id"] = _slowest(model, scope, frame["boundary_no"], frame["worst_no"])
+    return frame[_BURSTS].sort_values(["cohort", "boundary_id", "began_at"], ignore_index=True)
 
 
 def _slowest(
-    model: Model, scope: Scope, windows: list[tuple[int, int]]
-) -> dict[tuple[int, int], str]:
-    """Return the trace of the slowest call in each of some windows of boundaries, by number."""
+    model: Model, scope: Scope, boundary_no: pd.Series, window_no: pd.Series
+) -> list[str | None]:
+    """Return the trace of the slowest call in each of some windows of boundaries."""
+    windows = list(zip(boundary_no.tolist(), window_no.tolist(), strict=True))
     if not windows:
-        return {}
+        return []
     with model.relations(scope) as cursor:
         found = cursor.execute(
             """
             SELECT
-                calls.boundary_no,
-                asked.window_no,
-                arg_max(calls.trace_id, (calls.client_ms, calls.call_id))
-            FROM calls
-            INNER JOIN (
+                slow.boundary_no,
+                slow.window_no,
+                traces.trace_id
+            FROM (
                 SELECT
-                    unnest(?::INTEGER[])  AS boundary_no,
-                    unnest(?::BIGINT[])   AS window_no
-            ) AS asked
-                ON asked.boundary_no = calls.boundary_no
-                AND asked.window_no = calls.start_ns // 300000000000
-            GROUP BY ALL
+                    calls.boundary_no,
+                    asked.window_no,
+                    arg_max(calls.trace_no, (calls.client_ms, calls.call_id))  AS trace_no
+                FROM calls
+                INNER JOIN (
+                    SELECT
+                        unnest(?::INTEGER[])  AS boundary_no,
+                        unnest(?::BIGINT[])   AS window_no
+                ) AS asked
+                    ON asked.boundary_no = calls.boundary_no
+                    AND asked.window_no = calls.start_ns // 300000000000
+                GROUP BY ALL
+            ) AS slow
+            INNER JOIN traces
+                ON traces.trace_no = slow.trace_no
             """,
             [list(numbers) for numbers in zip(*windows, strict=True)],
         ).fetchall()
-    return {(boundary, window): trace for boundary, window, trace in found}
+    slowest = {(boundary, window): trace for boundary, window, trace in found}
+    return [slowest.get(each) for each in windows]
 
 
 def judge(window_at: pd.Series, calls: pd.Series, over: pd.Series) -> pd.DataFrame:
@@ -139,9 +151,27 @@ def upper_tail(k: stats.Floats, n: stats.Floats, share: stats.Floats, rho: float
     """Return the chance of k or more of n, where units of one bucket correlate by rho."""
     if rho <= 0:
         return np.asarray(scipy.stats.binom.sf(k - 1, n, share), dtype=np.float64)
+    if not len(k):
+        return np.zeros(0)
+    # The beta-binomial, every count from k to n at once: SciPy's sums one tail at a time.
     size = 1 / min(rho, 0.99) - 1
-    tail = scipy.stats.betabinom.sf(k - 1, n, share * size, (1 - share) * size)
-    return np.asarray(tail, dtype=np.float64)
+    lengths = (n - k + 1).astype(np.intp)
+    if lengths.sum() > MOST_COUNTS and len(k) > 1:
+        half = len(k) // 2
+        sides = (slice(half), slice(half, None))
+        return np.concatenate([upper_tail(k[at], n[at], share[at], rho) for at in sides])
+    begins = np.cumsum(lengths) - lengths
+    above = np.arange(lengths.sum()) - np.repeat(begins, lengths)
+    count, most, a = (np.repeat(each, lengths) for each in (k, n, share * size))
+    count = count + above
+    b = size - a
+    log_chance = (
+        special.betaln(count + a, most - count + b)
+        - special.betaln(a, b)
+        - special.betaln(most - count + 1, count + 1)
+        - np.log(most + 1)
+    )
+    return np.asarray(np.minimum(np.add.reduceat(np.exp(log_chance), begins), 1.0))
 
 
 def changes(model: Model, scope: Scope) -> pd.DataFrame:

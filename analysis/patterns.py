@@ -1,6 +1,7 @@
 """Ways of calling that cost time on the critical path, ranked by what they cost a request."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ def ranked(model: Model, scope: Scope) -> pd.DataFrame:
     """
     scope = replace(scope, boundary=None, agent=None)
     asked = model.ask("request_counts", scope)
-    facts = model.ask("boundaries", scope).drop_duplicates("boundary_id")
+    facts = model.ask("boundary_names", scope).drop_duplicates("boundary_id")
     names = facts.set_index("boundary_id")["boundary"]
     frame = pd.DataFrame(_costs(model.ask("pattern_costs", scope), asked), columns=_COLUMNS)
     frame["boundary"] = frame["boundary_id"].map(names)
@@ -72,21 +73,24 @@ _COLUMNS = [
 
 
 def _costs(told: pd.DataFrame, asked: pd.DataFrame) -> list[dict[str, object]]:
+    sizes = {
+        cohort: (_buckets(some, "weighed"), int(some["requests"].sum()), int(some["units"].sum()))
+        for cohort, some in asked.groupby("cohort")
+    }
+    keys = told[_KEY].astype(object).where(told[_KEY].notna(), "")
+    figures = {name: told[name].to_numpy() for name in ("found", "requests", "calls", "most")}
+    cost_ms, bucket = told["cost_ms"].to_numpy(np.float64), told["bucket"].to_numpy(np.intp)
+    examples = told["example_trace_id"].to_numpy(dtype=object)
     rows = []
-    told[_KEY] = told[_KEY].astype(object).where(told[_KEY].notna(), "")
-    for key, some in told.groupby(_KEY):
-        size = asked[asked["cohort"] == key[0]]
-        cost = mean(
-            _buckets(some, "cost_ms"),
-            _buckets(size, "weighed"),
-            int(size["requests"].sum()),
-            int(size["units"].sum()),
-        )
+    indices: Any = keys.groupby(_KEY).indices
+    for key, at in indices.items():
+        weighed, requests, units = sizes[key[0]]
+        cost = mean(stats.bucket_sums(cost_ms[at], bucket[at]), weighed, requests, units)
         rows.append(
             dict(zip(_KEY, (part or None for part in key), strict=True))
-            | {name: int(some[name].sum()) for name in ("found", "requests", "calls")}
-            | {"most": int(some["most"].max()), "n": cost.n, "units": cost.units}
-            | {"example_trace_id": some["example_trace_id"].iloc[0]}
+            | {name: int(figures[name][at].sum()) for name in ("found", "requests", "calls")}
+            | {"most": int(figures["most"][at].max()), "n": cost.n, "units": cost.units}
+            | {"example_trace_id": examples[at[0]]}
             | tails.columns("cost_ms", cost)
         )
     return rows

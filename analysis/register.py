@@ -192,7 +192,9 @@ def _repeated(
 
 
 def _storms(model: Model, scope: Scope, owners: Mapping[str, str]) -> list[Risk]:
-    names = dict(model.ask("boundaries", scope)[["boundary_id", "boundary"]].to_numpy().tolist())
+    names = dict(
+        model.ask("boundary_names", scope)[["boundary_id", "boundary"]].to_numpy().tolist()
+    )
     found = model.ask("retry_storms", scope)
     return [
         _counted(

@@ -6,7 +6,7 @@ that the model keeps of them, and only what is asked for leaves it.
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -24,9 +24,7 @@ from analysis.scope import Scope
 BOUNDARY: Mapping[str, str] = MappingProxyType({"cohort": "cohort", "boundary_id": "boundary_id"})
 # What all calls of one cohort and boundary have in common.
 NAMES = frozenset({"cohort", "boundary_id", "caller", "kind", "callee"})
-# Rows that leave the engine at a time; they are parted while the next are made.
-BATCH_ROWS = 500_000
-# Calls lie by boundary in the model. So many runs of one group are cut faster than sorted.
+# Calls lie by boundary in the model. So many runs of a group are cut faster than sorted.
 MOST_RUNS = 64
 Key = tuple[Any, ...]
 Answer = TypeVar("Answer")
@@ -61,7 +59,7 @@ def each(
         TooSlow, TooLarge: It took more time or memory than a question may.
     """
     told = catalog.card(metric)
-    rows = f"({told.sql}) AS asked WHERE {where}"
+    asked = f"({told.sql}) AS asked WHERE {where}"
     # A unit without a number is told by a hash of 64 bits, for which two units in 10 million are
     # the same once in 100,000 lakes.
     units = {"unit_id": "unit_no" if "unit_no" in told.columns else "hash(unit_id)"}
@@ -73,25 +71,20 @@ def each(
             wanted = units | {name: name for name in columns}
             if is_weighted:
                 wanted["weight"] = "weight"
-            with _numbered(cursor, told, rows, by, wanted) as (keys, group_of, query):
-                parts: list[list[Arrays]] = [[] for _ in keys]
-                for parted in _batches(pool, cursor, query, group_of):
-                    for place, arrays in parted:
-                        parts[place].append(arrays)
+            with _numbered(cursor, told, asked, by, wanted) as (keys, group_of, query):
+                rows, runs = _parted(cursor.sql(query).to_arrow_table(), group_of)
 
         def answered(place: int) -> Answer:
-            some = parts[place]
-            arrays = {name: np.concatenate([part[name] for part in some]) for name in wanted}
-            some.clear()
+            arrays = {name: _joined(rows.column(name), runs[place]) for name in wanted}
             if is_weighted:
                 # Sums of weights must not depend on the order in which the engine hands rows out.
                 order = np.lexsort([*reversed(arrays.values())])
                 arrays = {name: array[order] for name, array in arrays.items()}
             else:
-                arrays["weight"] = np.ones(len(arrays["unit_id"]))
+                arrays["weight"] = np.broadcast_to(1.0, len(arrays["unit_id"]))
             return answer(keys[place], pd.DataFrame(arrays, copy=False))
 
-        there = [place for place, some in enumerate(parts) if some]
+        there = sorted(runs)
         answers = list(pool.map(answered, there))
     return dict(zip((keys[place] for place in there), answers, strict=True))
 
@@ -143,37 +136,38 @@ def _numbered(
     )
 
 
-def _batches(
-    pool: ThreadPoolExecutor,
-    cursor: duckdb.DuckDBPyConnection,
-    query: str,
-    group_of: npt.NDArray[np.intp],
-) -> Iterator[list[tuple[int, Arrays]]]:
-    waiting: list[Future[list[tuple[int, Arrays]]]] = [
-        pool.submit(_parted, batch, group_of)
-        for batch in cursor.sql(query).to_arrow_reader(BATCH_ROWS)
-    ]
-    for parted in waiting:
-        yield parted.result()
+def _parted(
+    rows: pa.Table, group_of: npt.NDArray[np.intp]
+) -> tuple[pa.Table, dict[int, list[slice]]]:
+    """Return the rows, and where those of each group lie among them; their first column tells it.
+
+    Rows of a group keep their order.
+    """
+    if not len(rows):
+        return rows, {}
+    numbers = rows.column(0).to_numpy()
+    edges = np.flatnonzero(numbers[1:] != numbers[:-1]) + 1
+    if len(edges) > MOST_RUNS * len(group_of):
+        order = np.argsort(group_of.astype(_smallest(len(group_of)))[numbers], kind="stable")
+        rows, numbers = rows.take(order), numbers[order]
+        edges = np.flatnonzero(numbers[1:] != numbers[:-1]) + 1
+    begins = np.r_[0, edges]
+    runs: dict[int, list[slice]] = {}
+    for place, begin, end in zip(
+        group_of[numbers[begins]].tolist(),
+        begins.tolist(),
+        [*edges.tolist(), len(rows)],
+        strict=True,
+    ):
+        runs.setdefault(place, []).append(slice(begin, end))
+    return rows, runs
 
 
-def _parted(batch: pa.RecordBatch, group_of: npt.NDArray[np.intp]) -> list[tuple[int, Arrays]]:
-    """Return the rows of a batch by the place of their group, in their order."""
-    places = group_of[batch.column(0).to_numpy()]
-    arrays = {
-        name: batch.column(name).to_numpy(zero_copy_only=False) for name in batch.schema.names[1:]
-    }
-    edges = np.flatnonzero(places[1:] != places[:-1]) + 1
-    if len(edges) > MOST_RUNS:
-        if len(group_of) <= np.iinfo(np.uint16).max:
-            places = places.astype(np.uint16)  # which numpy sorts by counting
-        order = np.argsort(places, kind="stable")
-        places = places[order]
-        arrays = {name: array[order] for name, array in arrays.items()}
-        edges = np.flatnonzero(places[1:] != places[:-1]) + 1
-    begins, ends = [0, *edges.tolist()], [*edges.tolist(), len(places)]
-    return [
-        (int(places[begin]), {name: array[begin:end] for name, array in arrays.items()})
-        for begin, end in zip(begins, ends, strict=True)
-        if end > begin
-    ]
+def _joined(column: pa.ChunkedArray, runs: list[slice]) -> npt.NDArray[Any]:
+    chunks = [chunk for run in runs for chunk in column[run].chunks]
+    return np.asarray(pa.chunked_array(chunks, column.type).to_numpy())
+
+
+def _smallest(numbers: int) -> type[np.unsignedinteger[Any]]:
+    """Return a type for numbers below this one; the small one is sorted by counting."""
+    return np.uint16 if numbers <= np.iinfo(np.uint16).max else np.uint32

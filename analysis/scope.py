@@ -88,6 +88,7 @@ CONDITIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         | {"agent": "who = 'agent:' || getvariable('scope_agent')"},
         "open_traces": _COHORT,
         "trace_usage": _COHORT,
+        "traces": _COHORT,
         "sights": _COHORT | _TIME | _SERVICE,
         # The units an agent worked in are told apart by it alone.
         "work": _COHORT

@@ -29,7 +29,7 @@ def of_late(model: Model, contracts: Contracts | None, scope: Scope) -> pd.DataF
     if sla_ms is None:
         return pd.DataFrame(columns=_COLUMNS)
     scope = replace(compliance.judged(model, contracts, scope), boundary=None, agent=None)
-    names = model.ask("boundaries", scope).drop_duplicates("boundary_id")
+    names = model.ask("boundary_names", scope).drop_duplicates("boundary_id")
     known = names.set_index("boundary_id")[["boundary", "kind"]].to_dict("index")
     requests = model.ask("request_latencies", scope)
     frames = []

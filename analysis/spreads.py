@@ -1,5 +1,6 @@
-"""Tails of boundaries by hour, version, agent, tenant and more; the three numbers of jitter."""
+"""Tails of boundaries by hour, version, agent, tenant and more; jitter and drift."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from types import MappingProxyType
@@ -7,6 +8,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 import scipy  # scipy.stats loads at its first use: it takes longer than most questions
+from numpy.typing import NDArray
 
 from analysis import samples, stats, tails
 from analysis.engine import Model
@@ -37,6 +39,8 @@ MEASURES = MappingProxyType(
     }
 )
 MIN_DRIFT_DAYS = 7
+# From so many on, the two in the middle are one.
+FEW_STEPS = 1_000
 _DAY_NS = 86_400 * 10**9
 
 
@@ -74,68 +78,122 @@ def by_key(
     return pd.DataFrame(rows, columns=[*by, "calls", "units", *names])
 
 
-def jitter(model: Model, scope: Scope) -> pd.DataFrame:
-    """Return how uneven each boundary is, in three numbers that are never made one.
+def handoffs(model: Model, scope: Scope) -> pd.DataFrame:
+    """Return p50 to p99.9 of the way alone, calls of which both sides are seen (`by_key`)."""
+    return by_key(model, scope, measure="handoff")
 
-    dispersion_ratio is p95 over p50; serial_ratio the median difference of consecutive calls over
-    the median, serial_ms that difference; handoff p50 and p95 are of the way alone. drift_ratio is
-    what p50 is multiplied by from one day to the next (Theil and Sen), from seven days on.
+
+def dispersion(model: Model, scope: Scope) -> pd.DataFrame:
+    """Return how far the slow calls of each boundary are from its usual ones: p95 over p50."""
+
+    def told(_: samples.Key, calls: pd.DataFrame) -> dict[str, object]:
+        median, high = stats.percentiles(_sample(calls, "client_ms"), [0.5, 0.95])
+        return {
+            "calls": len(calls),
+            **tails.columns("p50_ms", median),
+            **_ratio("dispersion_ratio", median, high),
+            "dispersion_ms": high.value - median.value,
+        }
+
+    return _by_boundary(model, scope, ["client_ms"], told)
+
+
+def serial_jitter(model: Model, scope: Scope) -> pd.DataFrame:
+    """Return how uneven each boundary is from one call to the next.
+
+    serial_ms is the median difference between a call and the one begun before it, serial_ratio
+    that over the median call. Of calls that began in one nanosecond the quickest counts.
     """
-    told = samples.each(
-        model,
-        scope,
-        ["start_ns", "client_ms", "handoff_ms"],
-        lambda _, calls: _unevenness(calls),
-    )
+
+    def told(_: samples.Key, calls: pd.DataFrame) -> dict[str, object]:
+        units = stats.apart(calls["unit_id"])
+        median = stats.percentile(_sample(calls, "client_ms", units), 0.5)
+        steps = _steps(calls, units)
+        serial = stats.percentile(steps, 0.5)
+        if 0 < steps.n < FEW_STEPS:
+            # A median of few differences lies between two of them.
+            serial = replace(serial, value=float(np.median(steps.values)))
+        return {
+            "calls": len(calls),
+            **tails.columns("p50_ms", median),
+            **tails.columns("serial_ms", serial),
+            **_ratio("serial_ratio", median, serial),
+        }
+
+    return _by_boundary(model, scope, ["start_ns", "client_ms"], told)
+
+
+def drift(model: Model, scope: Scope) -> pd.DataFrame:
+    """Return how each boundary's p50 moves from day to day (UTC).
+
+    drift_ratio is what p50 is multiplied by from one day to the next (Theil and Sen), told from
+    seven days on.
+    """
+
+    def told(_: samples.Key, calls: pd.DataFrame) -> dict[str, object]:
+        return {"calls": len(calls), **_drift(_daily(calls))}
+
+    return _by_boundary(model, scope, ["start_ns", "client_ms"], told)
+
+
+def _by_boundary(
+    model: Model,
+    scope: Scope,
+    columns: Sequence[str],
+    told: Callable[[samples.Key, pd.DataFrame], dict[str, object]],
+) -> pd.DataFrame:
+    answers = samples.each(model, scope, columns, told)
     return pd.DataFrame(
-        [dict(zip(samples.BOUNDARY, key, strict=True)) | figures for key, figures in told.items()]
+        [dict(zip(samples.BOUNDARY, key, strict=True)) | row for key, row in answers.items()]
     )
 
 
-def _unevenness(calls: pd.DataFrame) -> dict[str, object]:
-    calls = calls.assign(unit_id=stats.codes(calls["unit_id"]))
-    values, handoffs = (_sample(calls, column) for column in ("client_ms", "handoff_ms"))
-    (median, high), ways = (stats.percentiles(each, [0.5, 0.95]) for each in (values, handoffs))
-    count, calls = len(calls), calls.drop(columns="handoff_ms")
-    start_ns = calls["start_ns"].to_numpy()
-    if (start_ns[1:] < start_ns[:-1]).any():
-        # Calls lie in few runs, each in order: to merge these is quicker than to sort.
-        calls = calls.take(np.argsort(start_ns, kind="stable"))
-    is_told = calls["client_ms"].notna()
-    steps = _sample(_steps(calls if is_told.all() else calls[is_told]), "step_ms")
-    # A median of few differences lies between two of them.
-    serial = replace(
-        stats.percentile(steps, 0.5), value=float(np.median(steps.values)) if steps.n else np.nan
+def _order(start_ns: NDArray[np.integer], client_ms: stats.Floats) -> NDArray[np.intp] | slice:
+    """Return the places of the calls that took a time, in the order they began."""
+    if (start_ns[1:] >= start_ns[:-1]).all() and not np.isnan(client_ms).any():
+        return slice(None)
+    # Calls lie in few runs, each in order: to merge these is quicker than to sort.
+    order = np.argsort(start_ns, kind="stable")
+    return order[~np.isnan(client_ms[order])]
+
+
+def _steps(calls: pd.DataFrame, units: stats.Apart) -> stats.Sample:
+    """Return how far each call is from the one begun before it, and whose call it is."""
+    start_ns, client_ms, bucket, weight = (
+        calls[name].to_numpy() for name in ("start_ns", "client_ms", "bucket", "weight")
     )
-    return {
-        "calls": count,
-        **tails.columns("p50_ms", median),
-        **_ratio("dispersion_ratio", median, high),
-        "dispersion_ms": high.value - median.value,
-        **tails.columns("serial_ms", serial),
-        **_ratio("serial_ratio", median, serial),
-        **tails.columns("handoff_p50_ms", ways[0]),
-        **tails.columns("handoff_p95_ms", ways[1]),
-        **_drift(calls),
-    }
-
-
-def _steps(calls: pd.DataFrame) -> pd.DataFrame:
-    """Return how far each call is from the one that began before it, and whose call it is.
-
-    Calls are in the order they began; of those that began in one nanosecond the quickest counts.
-    """
-    start_ns, client_ms = (calls[name].to_numpy() for name in ("start_ns", "client_ms"))
-    is_next = start_ns[1:] != start_ns[:-1]
+    order = _order(start_ns, client_ms)
+    begun_ns = start_ns[order]
+    is_next = begun_ns[1:] != begun_ns[:-1]
     if not is_next.all():
-        order = np.arange(len(calls))
+        order = np.arange(len(begun_ns)) if isinstance(order, slice) else order
         tied = np.flatnonzero(np.r_[False, ~is_next] | np.r_[~is_next, False])
-        keys = (calls[name].to_numpy()[tied] for name in ("unit_id", "client_ms", "start_ns"))
-        order[tied] = tied[np.lexsort([*keys])]
-        calls = calls.take(order[np.r_[True, is_next]])
-        client_ms = calls["client_ms"].to_numpy()
-    told = calls[["unit_id", "bucket", "weight"]].iloc[1:]
-    return told.assign(step_ms=np.abs(np.diff(client_ms)))
+        places = order[tied]
+        order[tied] = places[np.lexsort((units.code[places], client_ms[places], begun_ns[tied]))]
+        order = order[np.r_[True, is_next]]
+    steps_ms = np.abs(np.diff(client_ms[order]))
+    later = slice(1, None) if isinstance(order, slice) else order[1:]
+    # Weights that are all alike need no order.
+    is_even = not len(weight) or weight.min() == weight.max()
+    weight = weight[: len(steps_ms)] if is_even else weight[later]
+    return stats.sample(steps_ms, units.code[later], weight, bucket=bucket[later])
+
+
+def _daily(calls: pd.DataFrame) -> pd.Series:
+    """Return p50 by day, NaN for days without a call."""
+    start_ns, client_ms = calls["start_ns"].to_numpy(), calls["client_ms"].to_numpy(np.float64)
+    order = _order(start_ns, client_ms)
+    start_ns, client_ms = start_ns[order], client_ms[order]
+    if not len(start_ns):
+        return pd.Series(dtype=np.float64)
+    days = np.arange(start_ns[0] // _DAY_NS, start_ns[-1] // _DAY_NS + 1)
+    edges = [*np.searchsorted(start_ns, days * _DAY_NS).tolist(), len(start_ns)]
+    middles = [(end - begin - 1) // 2 for begin, end in pairwise(edges)]
+    p50 = [
+        np.partition(client_ms[begin:end], middle)[middle] if end > begin else np.nan
+        for (begin, end), middle in zip(pairwise(edges), middles, strict=True)
+    ]
+    return pd.Series(p50, index=days)
 
 
 def _figures(calls: pd.DataFrame, column: str) -> dict[str, object]:
@@ -148,10 +206,10 @@ def _figures(calls: pd.DataFrame, column: str) -> dict[str, object]:
     return figures
 
 
-def _sample(calls: pd.DataFrame, column: str) -> stats.Sample:
+def _sample(calls: pd.DataFrame, column: str, units: stats.Apart | None = None) -> stats.Sample:
     return stats.sample(
         calls[column].to_numpy(np.float64),
-        calls["unit_id"].to_numpy(),
+        units or calls["unit_id"].to_numpy(),
         calls["weight"].to_numpy(np.float64),
         bucket=calls["bucket"].to_numpy(),
     )
@@ -167,14 +225,7 @@ def _ratio(name: str, below: stats.Estimate, above: stats.Estimate) -> dict[str,
     }
 
 
-def _drift(calls: pd.DataFrame) -> dict[str, object]:
-    day = calls["start_ns"].to_numpy() // _DAY_NS  # in order
-    edges = [0, *(np.flatnonzero(np.diff(day)) + 1).tolist(), len(day)]
-    client_ms = calls["client_ms"].to_numpy(np.float64)
-    daily = pd.Series(
-        [np.nanmedian(client_ms[begin:end]) for begin, end in pairwise(edges)],
-        index=day[edges[:-1]],
-    )
+def _drift(daily: pd.Series) -> dict[str, object]:
     daily = daily[daily > 0]
     slope = lower = upper = np.nan
     if len(daily) >= MIN_DRIFT_DAYS:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property, lru_cache
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -39,9 +39,13 @@ SEED = 20240229
 REPLICATES = 500
 BUCKETS = 100
 # From so many units some of them, chosen by hash, tell how far values of one resemble each other.
-ALIKE_UNITS = 50_000
+ALIKE_UNITS = 20_000
+# To find a few of more values than these is quicker than to sort them.
+SORTED_VALUES = 100_000
 # Whole numbers lie close together where there is one among so many.
 MARKS_EACH = 64
+# So many places a number cost less to carry along than numbers without gaps to make.
+GAPS_EACH = 4
 _SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 # Float noise must not turn ceil(200 * 0.95) into 191.
 _EPSILON = 1e-9
@@ -88,13 +92,48 @@ NOTHING = Estimate(math.nan, math.nan, math.nan, 0, 0.0, 0, Grade.INSUFFICIENT)
 
 @dataclass(frozen=True)
 class Alike:
-    """Values of some units, in ascending order: how far those of one unit resemble each other."""
+    """Values of some units: how far those of one unit resemble each other."""
 
-    ordered: Floats
+    values: Floats
     units: Ints  # from 0
     weights: Floats | None
-    mass: Floats  # cumulative weight
     unit_mass: Floats
+    is_ordered: bool  # values ascend
+
+    @cached_property
+    def mass(self) -> Floats:
+        """Cumulative weight of the values."""
+        return _mass(len(self.values), self.weights)
+
+    def below(self, mass: float) -> tuple[float, Floats]:
+        """Return a rank in weight, capped below the whole, and how much of it is of each unit.
+
+        Equal values share what is left of the rank, so that their order does not matter.
+        """
+        count, units = len(self.values), len(self.unit_mass)
+        if not self.is_ordered:
+            mass = float(min(max(mass, 1.0), count - 1.0))
+            at = min(math.ceil(mass - _EPSILON * count), count) - 1
+            value = np.partition(self.values, at)[at]
+            less = _sums(self.units[self.values < value], None, units)
+            same = _sums(self.units[self.values == value], None, units)
+            return mass, less + (mass - less.sum()) / same.sum() * same
+        mass = float(min(max(mass, self.mass[0]), self.mass[-2]))
+        total = float(self.mass[-1])
+        at = min(int(np.searchsorted(self.mass, mass - _EPSILON * total)), len(self.mass) - 1)
+        first, last = (int(np.searchsorted(self.values, self.values[at], side)) for side in _SIDES)
+
+        def summed(places: slice) -> Floats:
+            weights = None if self.weights is None else self.weights[places]
+            return _sums(self.units[places], weights, units)
+
+        before = float(self.mass[first - 1]) if first else 0.0
+        taken = (mass - before) / (float(self.mass[last - 1]) - before)
+        same = taken * summed(slice(first, last))
+        if 2 * first <= count:
+            return mass, same + summed(slice(first))
+        # What lies above is less to count.
+        return mass, same + self.unit_mass - summed(slice(first, None))
 
 
 @dataclass(frozen=True)
@@ -102,7 +141,7 @@ class Sample:
     """Values with the unit and weight of each; made by `sample`."""
 
     values: Floats  # in ascending order where weights differ
-    units: Ints  # from 0
+    units: Ints  # from 0, with gaps
     weights: Floats | None  # None: each value stands for as many as any other
     bucket: NDArray[np.integer] | None
     unit_count: int  # independent units
@@ -130,12 +169,11 @@ class Sample:
             some = np.flatnonzero(self.bucket < max(1, BUCKETS * ALIKE_UNITS // self.unit_count))
             x, unit = x.take(some), codes(unit.take(some))
             w = None if w is None else w.take(some)
-        if w is None:
+        unit_mass = _sums(unit, w)
+        if w is None and len(x) <= SORTED_VALUES:
             order = np.argsort(x)
-            return Alike(
-                x.take(order), unit.take(order), None, _mass(len(x), None), _sums(unit, None)
-            )
-        return Alike(x, unit, w, np.cumsum(w), _sums(unit, w))
+            return Alike(x.take(order), unit.take(order), None, unit_mass, is_ordered=True)
+        return Alike(x, unit, w, unit_mass, is_ordered=w is not None)
 
     def at(self, masses: Sequence[float]) -> list[float]:
         """Return the values at ranks in weight."""
@@ -155,28 +193,62 @@ def _mass(n: int, weights: Floats | None) -> Floats:
 def codes(units: ArrayLike) -> Ints:
     """Return units of any type as dense integers from 0, in the order of their names."""
     names = units if isinstance(units, pd.Series) else np.asarray(units)
-    numbers = np.asarray(names) if names.dtype.kind in "iu" else None
-    if numbers is not None and len(numbers):
-        least = int(numbers.min())
-        spread = int(numbers.max()) - least + 1
-        if spread <= MARKS_EACH * (len(numbers) + 16):
-            # Numbers that lie close together are told apart by a mark for each.
-            places = numbers.astype(np.intp, copy=False)
-            if least:
-                places = places - least
-            marks = np.zeros(spread, dtype=np.bool_)
-            marks[places] = True
-            if marks.all():
-                return places
-            marks[0] = False  # codes begin at 0
-            # Clipping never happens, and spares numpy a check of each place.
-            return np.cumsum(marks, dtype=np.int32).take(places, mode="clip").astype(np.intp)
-    return np.asarray(pd.factorize(names, sort=True)[0], dtype=np.intp)
+    near = _near(np.asarray(names), MARKS_EACH)
+    if near is None:
+        return np.asarray(pd.factorize(names, sort=True)[0], dtype=np.intp)
+    places, marks = near
+    if marks.all():
+        return places
+    there = np.flatnonzero(marks)
+    code_at = np.empty(len(marks), dtype=np.int32)
+    code_at[there] = np.arange(len(there), dtype=np.int32)
+    # Clipping never happens, and spares numpy a check of each place.
+    return code_at.take(places, mode="clip").astype(np.intp)
+
+
+class Apart(NamedTuple):
+    """Units as integers from 0 that may have gaps, and how many differ."""
+
+    code: Ints
+    units: int
+
+
+def apart(units: ArrayLike | Apart) -> Apart:
+    """Return units of any type told apart, and as they are if they were before.
+
+    Where only units have to be told apart this is quicker than `codes`.
+    """
+    if isinstance(units, Apart):
+        return units
+    near = _near(np.asarray(units), GAPS_EACH)
+    if near is not None:
+        return Apart(near[0], int(np.count_nonzero(near[1])))
+    code = codes(units)
+    return Apart(code, int(code.max()) + 1 if len(code) else 0)
+
+
+def _near(numbers: NDArray[Any], most: int) -> tuple[Ints, NDArray[np.bool_]] | None:
+    """Return numbers less the least of them, and a mark for each that is there; None if far apart.
+
+    Numbers that lie close together are told apart by marks, without a hash or an order.
+    """
+    if numbers.dtype.kind not in "iu" or not len(numbers):
+        return None
+    least = int(numbers.min())
+    spread = int(numbers.max()) - least + 1
+    if spread > most * (len(numbers) + 16):
+        return None
+    places = numbers.astype(np.intp, copy=False)
+    if least:
+        places = places - least
+    marks = np.zeros(spread, dtype=np.bool_)
+    marks[places] = True
+    return places, marks
 
 
 def sample(
     values: ArrayLike,
-    units: ArrayLike,
+    units: ArrayLike | Apart,
     weights: ArrayLike | None = None,
     *,
     bucket: ArrayLike | None = None,
@@ -194,17 +266,16 @@ def sample(
         ValueError: When a weight is not positive.
     """
     x = np.asarray(values, dtype=np.float64)
-    w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)
+    w = np.broadcast_to(1.0, len(x)) if weights is None else np.asarray(weights, dtype=np.float64)
     if len(w) and not (w.min() > 0 and w.max() < math.inf):
         raise ValueError("A sampling weight must be a positive number; check tracestate `ot=th:`.")
-    unit = np.asarray(units)
     hashed = None if bucket is None else np.asarray(bucket)
     keep = ~np.isnan(x)
     if not keep.all():
-        x, w, unit = x[keep], w[keep], unit[keep]
+        x, w = x[keep], w[keep]
+        units = np.asarray(units.code if isinstance(units, Apart) else units)[keep]
         hashed = None if hashed is None else hashed[keep]
-    unit = codes(unit)
-    unit_count = int(unit.max()) + 1 if len(unit) else 0
+    unit, unit_count = apart(units)
     if len(w) == 0 or w.min() == w.max():
         return Sample(x, unit, None, hashed, unit_count)
     # Only differences between weights matter: their mean is made 1, so that ranks count calls.
@@ -270,34 +341,19 @@ def design_effect(data: Sample, mass: float) -> float:
         mass: The rank in weight, n * F; capped below the whole mass, where the share has no spread.
     """
     some = data.alike
-    clusters = len(some.unit_mass)
+    clusters = int(np.count_nonzero(some.unit_mass))
     if clusters < 2:
         return 1.0
-    total = float(some.mass[-1])
-    mass *= total / (data.n if data.weights is None else float(data.mass[-1]))
-    mass = float(min(max(mass, some.mass[0]), some.mass[-2]))
+    total = float(some.mass[-1]) if some.weights is not None else float(len(some.values))
+    mass, below = some.below(
+        mass * total / (data.n if data.weights is None else float(data.mass[-1]))
+    )
     if mass <= 0:
         return 1.0
-    at = min(int(np.searchsorted(some.mass, mass - _EPSILON * total)), len(some.mass) - 1)
-    first, last = (int(np.searchsorted(some.ordered, some.ordered[at], side)) for side in _SIDES)
-    # Equal values share what is left of the rank, so that the order of the input does not matter.
-    before = float(some.mass[first - 1]) if first else 0.0
-    taken = (mass - before) / (float(some.mass[last - 1]) - before)
-
-    def summed(places: slice) -> Floats:
-        weights = None if some.weights is None else some.weights[places]
-        return _sums(some.units[places], weights, clusters)
-
-    below = taken * summed(slice(first, last))
-    if 2 * first <= len(some.ordered):
-        below += summed(slice(first))
-    else:
-        # What lies above is less to count.
-        below += some.unit_mass - summed(slice(first, None))
     share = mass / total
     spread = float(np.square(below - share * some.unit_mass).sum())
     variance = clusters / (clusters - 1) * spread / total**2
-    return max(1.0, float(variance * len(some.ordered) / (share * (1 - share))))
+    return max(1.0, float(variance * len(some.values) / (share * (1 - share))))
 
 
 def percentile(data: Sample, p: float, *, level: float = LEVEL, by_days: bool = False) -> Estimate:
@@ -396,7 +452,7 @@ def wilson(share: float, n_eff: float, *, level: float = LEVEL) -> tuple[float, 
 
 def proportion(
     events: ArrayLike,
-    units: ArrayLike,
+    units: ArrayLike | Apart,
     weights: ArrayLike | None = None,
     *,
     level: float = LEVEL,
@@ -406,16 +462,35 @@ def proportion(
     The effective sample size uses the number of units that hold an event, or a non-event where
     those are rarer, so that a share and its complement have mirrored intervals.
     """
-    event = np.asarray(events, dtype=np.float64)
+    event = np.asarray(events)
     if len(event) == 0:
         return NOTHING
-    code = codes(units)
-    w = np.ones(len(event)) if weights is None else np.asarray(weights, dtype=np.float64)
-    sizes = np.bincount(code) * w[0] if w.min() == w.max() else _sums(code, w)
+    code, _ = apart(units)
+    w = (
+        np.broadcast_to(1.0, len(event))
+        if weights is None
+        else np.asarray(weights, dtype=np.float64)
+    )
     # Events are rare as a rule.
     found = np.flatnonzero(event)
-    hits = _sums(code[found], (event[found] * w[found]), len(sizes))
-    return proportion_of_counts(hits, sizes, len(event), level=level)
+    if event.dtype == np.bool_ and w.min() == w.max():
+        sizes = np.bincount(code)
+        counts = np.bincount(code[found], minlength=len(sizes))
+        # Units without an event are alike if they are of one size: few sizes stand for all.
+        hit = np.flatnonzero(counts)
+        others = np.bincount(sizes) - np.bincount(sizes[hit], minlength=int(sizes.max()) + 1)
+        others[0] = 0
+        size = np.flatnonzero(others)
+        return proportion_of_counts(
+            np.r_[counts[hit], np.zeros(len(size))],
+            np.r_[sizes[hit], size],
+            len(event),
+            units=np.r_[np.ones(len(hit)), others[size]],
+            level=level,
+        )
+    mass = _sums(code, w)
+    hits = _sums(code[found], event[found] * w[found], len(mass))
+    return proportion_of_counts(hits, mass, len(event), level=level)
 
 
 def proportion_of_counts(

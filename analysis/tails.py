@@ -71,7 +71,7 @@ def _columns(share: str, *others: str) -> list[str]:
 
 
 def _figures(frame: pd.DataFrame, value: str, failed: str, share: str) -> dict[str, object]:
-    units = stats.codes(frame["unit_id"])
+    units = stats.apart(frame["unit_id"])
     weights = frame["weight"].to_numpy(dtype=np.float64)
     values = stats.sample(
         frame[value].to_numpy(dtype=np.float64), units, weights, bucket=frame["bucket"].to_numpy()

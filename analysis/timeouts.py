@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis import samples, stats, words
 from analysis.engine import Model
@@ -60,25 +61,22 @@ def suggested(
             f"A time-out may give up more than 0 and at most {MOST_LOSS_RATIO:g} of the successes, "
             "unless the loss is accepted."
         )
-    facts = model.ask("boundaries", scope)[["cohort", "boundary_id", "boundary", "kind"]]
+    facts = model.ask("boundary_names", scope)[["cohort", "boundary_id", "boundary", "kind"]]
     told = samples.each(
         model,
         scope,
-        ["client_ms", "is_success"],
+        ["client_ms", "is_success", "is_given_up"],
         lambda _, calls: _of(calls, loss_ratio, fallback_ms),
         metric="answer_times",
     )
-    at = ["cohort", "boundary_id"]
-    given_up = model.ask("given_up", scope).astype({"told_timeout_ms": float})
-    seen: dict[Any, dict[Any, Any]] = given_up.set_index(at).to_dict("index")
-    guessed = model.ask("guessed_timeouts", scope).astype({"guessed_timeout_ms": float})
-    known = guessed.set_index(at)["guessed_timeout_ms"].to_dict()
     rows = []
+    spans_tell = _by_boundary(model.ask("told_timeouts", scope), "told_timeout_ms")
+    guesses = _by_boundary(model.ask("guessed_timeouts", scope), "guessed_timeout_ms")
     for fact in facts.to_dict("records"):
         key = fact["cohort"], fact["boundary_id"]
         if key in told:
-            row = told[key] | seen[key]
-            rows.append(fact | _judged(row, known.get(key, math.nan), loss_ratio))
+            row = told[key] | {"told_timeout_ms": spans_tell.get(key, math.nan)}
+            rows.append(fact | _judged(row, guesses.get(key, math.nan), loss_ratio))
     return pd.DataFrame(rows, columns=_COLUMNS).sort_values(
         ["cohort", "answered_ms", "boundary_id"],
         ascending=[True, False, True],
@@ -86,58 +84,62 @@ def suggested(
     )
 
 
-def odds(durations_ms: stats.Floats, is_success: stats.Floats, at_ms: float) -> tuple[float, float]:
+def _by_boundary(frame: pd.DataFrame, column: str) -> dict[Any, float]:
+    return dict(frame.set_index(["cohort", "boundary_id"])[column].astype(float))
+
+
+def odds(
+    durations_ms: stats.Floats,
+    is_success: NDArray[np.bool_],
+    at_ms: float,
+    weights: stats.Floats | None = None,
+) -> tuple[float, float]:
     """Return P(success by a time) and P(success eventually | still running then); NaN for none.
 
     Args:
         durations_ms: How long each call took.
-        is_success: 1 where it was answered well, else 0; weights may be multiplied in.
+        is_success: Whether it was answered well.
         at_ms: The time.
+        weights: How many calls each stands for; 1 unless told.
     """
-    return _odds(durations_ms, is_success, np.ones(len(durations_ms)), at_ms)
-
-
-def _odds(
-    durations_ms: stats.Floats, is_success: stats.Floats, weights: stats.Floats, at_ms: float
-) -> tuple[float, float]:
-    by_then = durations_ms <= at_ms
-    well = is_success * weights
-    later = float(weights[~by_then].sum())
-    return (
-        float(well[by_then].sum() / weights.sum()) if len(weights) else math.nan,
-        float(well[~by_then].sum()) / later if later > 0 else math.nan,
-    )
+    if not len(durations_ms):
+        return math.nan, math.nan
+    weight = np.broadcast_to(1.0, len(durations_ms)) if weights is None else weights
+    # Few are late, and of these alone weights are summed for both.
+    late = np.flatnonzero(durations_ms > at_ms)
+    later = float(weight[late].sum())
+    well_later = float(weight[late][is_success[late]].sum())
+    well = float(weight[is_success].sum())
+    return (well - well_later) / float(weight.sum()), well_later / later if later else math.nan
 
 
 def _of(calls: pd.DataFrame, loss_ratio: float, fallback_ms: float) -> dict[str, Any]:
     duration = calls["client_ms"].to_numpy(np.float64)
     weight = calls["weight"].to_numpy(np.float64)
     is_success = calls["is_success"].to_numpy(np.bool_)
-    unit = stats.codes(calls["unit_id"])
-    sample = stats.sample(
-        duration[is_success],
-        unit[is_success],
-        weight[is_success],
-        bucket=calls["bucket"].to_numpy()[is_success],
-    )
+    units, bucket = (calls[name].to_numpy() for name in ("unit_id", "bucket"))
+    well = slice(None) if is_success.all() else np.flatnonzero(is_success)
+    sample = stats.sample(duration[well], units[well], weight[well], bucket=bucket[well])
     answered = stats.percentile(sample, 1 - loss_ratio)
     at_ms = answered.value
     row = {
         "calls": len(calls),
         "successes": int(is_success.sum()),
+        "given_up": int(calls["is_given_up"].sum()),
         **columns("answered_ms", answered),
     }
     if math.isnan(at_ms):
         return row | dict.fromkeys(_AT, math.nan)
-    success, if_running = _odds(duration, is_success.astype(np.float64), weight, at_ms)
-    late = is_success & (duration > at_ms)
-    cut = np.minimum(duration, at_ms) + np.where(duration > at_ms, fallback_ms, 0.0)
+    success, if_running = odds(duration, is_success, at_ms, weight)
+    late = np.flatnonzero(duration > at_ms)
+    saved_ms = (duration[late] - at_ms - fallback_ms) * weight[late]
+    well_late = late[is_success[late]]
     return row | {
-        "given_up_ratio": float(weight[late].sum() / weight[is_success].sum()),
+        "given_up_ratio": float(weight[well_late].sum() / weight[well].sum()),
         "success_ratio": success,
         "if_running_ratio": if_running,
         "mean_ms": float(np.average(duration, weights=weight)),
-        "saved_ms": float(np.average(duration - cut, weights=weight)),
+        "saved_ms": float(saved_ms.sum() / weight.sum()),
     }
 
 

@@ -1,5 +1,7 @@
 """How tools answer, and what conversations take in calls, tokens and money, with intervals."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -52,11 +54,13 @@ def conversations(model: Model, scope: Scope) -> pd.DataFrame:
     # What is kept of traces knows no service, agent or hour.
     is_whole = scope == Scope(cohort=scope.cohort)
     told = model.ask("conversation_sums" if is_whole else "conversation_usage", scope)
-    rows = [
-        {"cohort": cohort} | _taken(some, quantity)
+    asked = [
+        (str(cohort), some, quantity)
         for cohort, some in told.groupby("cohort", sort=True)
         for quantity in TAKEN
     ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        rows = list(pool.map(lambda each: {"cohort": each[0]} | _taken(*each[1:]), asked))
     names = _names(model, scope, {row["most_unit"] for row in rows} - {None})
     rows = [row | {"most_conversation_id": names.get(row["most_unit"])} for row in rows]
     return pd.DataFrame(rows, columns=_CONVERSATIONS)
@@ -99,7 +103,8 @@ def _taken(conversations: pd.DataFrame, quantity: str) -> dict[str, Any]:
             "total": float(values.sum()),
             "outside": float(np.nansum(taken[~is_named])),
             "most": float(values.max()) if len(values) else float("nan"),
-            "most_unit": int(hashes[values.argmax()]) if len(values) else None,
+            # Of several that took the most, one whatever their order.
+            "most_unit": int(hashes[values == values.max()].min()) if len(values) else None,
         }
     )
 

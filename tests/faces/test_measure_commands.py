@@ -17,7 +17,7 @@ def run(*words):
 def test_the_names_of_all_questions_are_listed():
     told = json.loads(run("metric", "--json").stdout)
 
-    assert set(told) == set(measures.names()) >= {"patterns", "boundaries", "jitter"}
+    assert set(told) == set(measures.names()) >= {"patterns", "boundaries", "drift"}
     assert all(question.endswith("?") for question in told.values())
 
 

@@ -3,6 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analysis import moments
 
@@ -183,3 +186,24 @@ def test_intervals_of_a_change_hold_the_truth():
     assert min(held[0.0], held[0.5]) >= 0.9
     # Hours that correlate so strongly make neighbouring days resemble each other.
     assert held[0.8] >= 0.82
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 60), st.integers(0, 60), st.floats(0.001, 0.6)),
+        min_size=1,
+        max_size=8,
+    ),
+    st.floats(1e-4, 0.9),
+    st.sampled_from([1, 50, 2_000_000]),
+)
+def test_the_tail_of_bursts_is_scipys_however_many_are_told_at_once(windows, rho, at_once):
+    k, over, share = (np.array(each, dtype=float) for each in zip(*windows, strict=True))
+    n, size = k + over, 1 / rho - 1
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moments, "MOST_COUNTS", at_once)
+        told = moments.upper_tail(k, n, share, rho)
+
+    expected = scipy.stats.betabinom.sf(k - 1, n, share * size, (1 - share) * size)
+    assert told == pytest.approx(expected, rel=1e-4, abs=1e-12)

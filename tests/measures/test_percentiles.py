@@ -75,14 +75,43 @@ def slow_design_effect(values, units, k):
     st.randoms(use_true_random=False),
     st.data(),
 )
-def test_the_design_effect_is_the_slow_one(units, random, data):
+def test_the_design_effect_is_the_slow_one_sorted_or_not(units, random, data):
     values = list(range(len(units)))
     random.shuffle(values)
     k = data.draw(st.integers(1, len(units) - 1))
 
-    fast = stats.design_effect(stats.sample(values, units), k)
+    told = [
+        stats.design_effect(stats.sample(values, units), k),
+        with_values_left_unsorted(values, units, k),
+    ]
 
-    assert fast == pytest.approx(slow_design_effect(values, units, k))
+    assert told == pytest.approx([slow_design_effect(values, units, k)] * 2)
+
+
+def with_values_left_unsorted(values, units, k):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stats, "SORTED_VALUES", 0)
+        return stats.design_effect(stats.sample(values, units), k)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 8)), min_size=4, max_size=40).filter(
+        lambda calls: len({unit for _, unit in calls}) > 1
+    ),
+    st.data(),
+)
+def test_equal_values_tell_the_same_sorted_or_not_in_any_order(calls, data):
+    values, units = zip(*calls, strict=True)
+    k = data.draw(st.integers(1, len(calls) - 1))
+    shuffled = data.draw(st.permutations(calls))
+
+    told = [
+        stats.design_effect(stats.sample(values, units), k),
+        with_values_left_unsorted(values, units, k),
+        with_values_left_unsorted(*zip(*shuffled, strict=True), k),
+    ]
+
+    assert told == pytest.approx([told[0]] * 3)
 
 
 @given(

@@ -183,3 +183,19 @@ def test_a_unit_lands_in_one_bucket_wherever_it_stands():
 
     assert first[0] == first[3] == second[1]
     assert first[2] == second[0]
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=1, max_size=60),
+    st.integers(1, 3),
+)
+def test_units_of_one_size_told_once_are_the_same_share_as_told_one_by_one(calls, gap):
+    events, units = (np.array(each) for each in zip(*calls, strict=True))
+
+    together = stats.proportion(events, units * gap)
+    one_by_one = stats.proportion(events.astype(float), units)
+
+    assert together.units == one_by_one.units == len(set(units.tolist()))
+    assert (together.value, together.lower, together.upper, together.n_eff) == EXACT(
+        (one_by_one.value, one_by_one.lower, one_by_one.upper, one_by_one.n_eff), nan_ok=True
+    )

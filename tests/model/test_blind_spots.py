@@ -84,13 +84,13 @@ def test_each_has_a_share_with_an_interval_what_it_blinds_and_the_fix(models):
 
 
 def test_state_and_handoffs_are_graded_down_where_their_evidence_is_unseen(models):
-    handoffs = measures.ask(models, "jitter", Scope()).set_index(["cohort", "boundary_id"])
+    handoffs = measures.ask(models, "handoff_tails", Scope()).set_index(["cohort", "boundary_id"])
     spots = measures.ask(models, "blind_spots", Scope())
     far = spots[(spots["blind_spot"] == "far_side") & spots["boundary"].str.contains("crm")]
     caps = far.set_index("cohort")["caps"]
 
     assert dict(caps) == {"fair": "indicative", "bad": "insufficient"}
-    assert set(handoffs["handoff_p50_ms_grade"]["bad"]) == {"insufficient"}
+    assert set(handoffs["p50_ms_grade"]["bad"]) == {"insufficient"}
 
 
 @given(

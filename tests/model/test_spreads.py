@@ -1,4 +1,4 @@
-"""Tails are told by hour or version, apart for the way and the first chunk; jitter is three."""
+"""Tails are told by hour or version, apart for the way and the first chunk; jitter by itself."""
 
 import pytest
 
@@ -63,18 +63,19 @@ def test_what_cannot_be_asked_is_said(model):
         spreads.by_key(model(STREAMS), Scope(), measure="mood")
 
 
-def test_jitter_is_three_numbers(model):
+def test_dispersion_and_jitter_from_call_to_call_are_two_numbers(model):
     calls, at = "", 0
     for took in (100, 110, 95, 300, 105):
         calls += f"  tool get {at}..{at + took}\n"
         at += 400
     drawn = model(f"agent root 0..2000\n{calls}")
-    (told,) = spreads.jitter(drawn, Scope()).itertuples()
+    (spread,) = spreads.dispersion(drawn, Scope()).itertuples()
+    (serial,) = spreads.serial_jitter(drawn, Scope()).itertuples()
 
-    assert (told.p50_ms, told.serial_ms, told.dispersion_ms) == (105, 105, 195)
-    assert told.serial_ratio == pytest.approx(1)
-    assert told.dispersion_ratio == pytest.approx(300 / 105)
-    assert told.days == 1
+    assert (spread.p50_ms, serial.serial_ms, spread.dispersion_ms) == (105, 105, 195)
+    assert serial.serial_ratio == pytest.approx(1)
+    assert spread.dispersion_ratio == pytest.approx(300 / 105)
+    assert spreads.drift(drawn, Scope())["days"].tolist() == [1]
 
 
 def test_nothing_is_told_of_a_boundary_that_has_no_reference(model):

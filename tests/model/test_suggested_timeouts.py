@@ -12,7 +12,7 @@ from analysis.scope import Scope
 from analysis.timeouts import odds
 
 EXAMPLE = np.array([100, 120, 150, 180, 200, 250, 300, 900, 2000, 5000], dtype=float)
-WELL = np.array([1.0] * 9 + [0.0])
+WELL = np.array([True] * 9 + [False])
 CALLS = 4400
 
 
@@ -58,7 +58,7 @@ def test_chances_agree_with_counting(calls, at_ms):
     by_then = sum(ok for ms, ok in calls if ms <= at_ms)
     later = [ok for ms, ok in calls if ms > at_ms]
     success, if_running = odds(
-        np.array([ms for ms, _ in calls], float), np.array([ok for _, ok in calls], float), at_ms
+        np.array([ms for ms, _ in calls], float), np.array([ok for _, ok in calls]), at_ms
     )
 
     assert success == pytest.approx(by_then / len(calls))

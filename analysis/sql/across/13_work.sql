@@ -6,6 +6,7 @@ SELECT
     cohort,
     coalesce(owner_agent, owner_service, '?')  AS agent,
     unit_id,
+    NULL::INTEGER                              AS unit_no,  -- told by whole/05_numbers.sql
     count(owner_agent) > 0                     AS is_agent,
     min(started_at)                            AS began_at,
     max(started_at)                            AS last_at

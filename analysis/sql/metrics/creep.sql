@@ -198,9 +198,8 @@ versions AS (
 first_calls AS MATERIALIZED (
     SELECT
         call_id,
-        cohort,
-        trace_id,
-        unit_id,
+        trace_no,
+        unit_no,
         worker_no
     FROM calls
     SEMI JOIN (
@@ -219,9 +218,9 @@ first_calls AS MATERIALIZED (
 dated AS MATERIALIZED (
     SELECT
         events.*,
-        first_calls.cohort,
-        first_calls.trace_id,
-        first_calls.unit_id,
+        workers.cohort,
+        first_calls.trace_no,
+        first_calls.unit_no,
         workers.owner_service  AS service,
         workers.service_version,
         versions.version_since,
@@ -323,7 +322,7 @@ SELECT
     dated.service_version,                                           -- of that service
     dated.earlier_version,                                           -- the version it had before in this agent's work
     dated.version_since,
-    dated.trace_id                                 AS first_trace_id,
+    traces.trace_id                                AS first_trace_id,
     watched.watched_since,                                           -- when the agent was first seen
     -- that could have shown it
     CASE WHEN dated.climbing_units IS NULL THEN watched.units ELSE dated.touched_units END  AS units,
@@ -346,7 +345,9 @@ LEFT JOIN begun AS at_version
 INNER JOIN work AS own
     ON own.agent = dated.agent
     AND own.cohort = dated.cohort
-    AND own.unit_id = dated.unit_id
+    AND own.unit_no = dated.unit_no
+INNER JOIN traces
+    ON traces.trace_no = dated.trace_no
 ORDER BY
     dated.first_at,
     dated.agent,

@@ -105,9 +105,9 @@ told AS MATERIALIZED (
 ends AS MATERIALIZED (
     SELECT
         call_id,
-        cohort,
-        trace_id,
-        unit_id
+        boundary_no,
+        trace_no,
+        unit_no
     FROM calls
     SEMI JOIN (
         SELECT min(first_id)  AS call_id
@@ -128,16 +128,32 @@ ends AS MATERIALIZED (
 ),
 
 -- Of a service the traces are the units: which version answered is no matter of a conversation.
-versions AS MATERIALIZED (
+versioned AS MATERIALIZED (
     SELECT
         service,
         service_version,
+        began_at::DATE       AS day,
         sum(spans)::BIGINT   AS calls,
         count(*)             AS uses,
         min(began_at)        AS first_at,
         max(last_at)         AS last_at
     FROM service_work
     WHERE service_version IS NOT NULL
+    GROUP BY
+        service,
+        service_version,
+        day
+),
+
+versions AS MATERIALIZED (
+    SELECT
+        service,
+        service_version,
+        sum(calls)::BIGINT   AS calls,
+        sum(uses)::BIGINT    AS uses,
+        min(first_at)        AS first_at,
+        max(last_at)         AS last_at
+    FROM versioned
     GROUP BY
         service,
         service_version
@@ -147,14 +163,22 @@ version_ends AS (
     SELECT
         versions.service,
         versions.service_version,
-        arg_min(work.cohort, work.trace_no) FILTER (work.began_at = versions.first_at)    AS first_cohort,
-        arg_min(work.trace_id, work.trace_no) FILTER (work.began_at = versions.first_at)  AS first_trace_id,
-        arg_max(work.trace_id, work.trace_no) FILTER (work.last_at = versions.last_at)    AS last_trace_id
-    FROM service_work AS work
+        min(work.trace_no) FILTER (work.began_at = versions.first_at)  AS first_no,
+        max(work.trace_no) FILTER (work.last_at = versions.last_at)    AS last_no
+    FROM (
+        SELECT
+            service,
+            service_version,
+            trace_no,
+            began_at,
+            last_at
+        FROM service_work
+        WHERE began_at IN (SELECT first_at FROM versions)
+            OR last_at IN (SELECT last_at FROM versions)
+    ) AS work
     INNER JOIN versions
         ON versions.service = work.service
         AND versions.service_version = work.service_version
-        AND (versions.first_at = work.began_at OR versions.last_at = work.last_at)
     GROUP BY
         versions.service,
         versions.service_version
@@ -170,20 +194,21 @@ named AS MATERIALIZED (
         told.uses,
         told.first_at,
         told.last_at,
-        firsts.cohort                AS first_cohort,
-        firsts.trace_id              AS first_trace_id,
-        lasts.trace_id               AS last_trace_id,
+        firsts.trace_no              AS first_no,
+        lasts.trace_no               AS last_no,
         -- The first unit with it may have begun without it.
         (own.began_at < told.first_at)::INTEGER  AS own_before
     FROM told
     INNER JOIN ends AS firsts
         ON firsts.call_id = told.first_id
+    INNER JOIN boundaries
+        ON boundaries.boundary_no = firsts.boundary_no
     INNER JOIN ends AS lasts
         ON lasts.call_id = told.last_id
     INNER JOIN work AS own
-        ON own.cohort = firsts.cohort
+        ON own.cohort = boundaries.cohort
         AND own.agent = told.agent
-        AND own.unit_id = firsts.unit_id
+        AND own.unit_no = firsts.unit_no
     UNION ALL
     SELECT
         false                        AS is_agent,
@@ -194,9 +219,8 @@ named AS MATERIALIZED (
         versions.uses,
         versions.first_at,
         versions.last_at,
-        version_ends.first_cohort,
-        version_ends.first_trace_id,
-        version_ends.last_trace_id,
+        version_ends.first_no,
+        version_ends.last_no,
         0                            AS own_before
     FROM versions
     INNER JOIN version_ends
@@ -218,14 +242,13 @@ days AS MATERIALIZED (
     GROUP BY ALL
     UNION ALL
     SELECT
-        false            AS is_agent,
-        service          AS name,
-        began_at::DATE   AS day,
-        count(*)         AS units,
-        min(began_at)    AS watched_since,
-        max(last_at)     AS watched_until
-    FROM service_work
-    WHERE service_version IS NOT NULL
+        false               AS is_agent,
+        service             AS name,
+        day,
+        sum(uses)::BIGINT   AS units,
+        min(first_at)       AS watched_since,
+        max(last_at)        AS watched_until
+    FROM versioned
     GROUP BY ALL
 ),
 
@@ -334,12 +357,16 @@ SELECT
     watched.units - at_last.until                        AS units_after,   -- begun after the last with it
     named.first_at,
     named.last_at,
-    named.first_cohort,
-    named.first_trace_id,
-    named.last_trace_id,
+    firsts.cohort    AS first_cohort,
+    firsts.trace_id  AS first_trace_id,
+    lasts.trace_id   AS last_trace_id,
     watched.watched_since,
     watched.watched_until
 FROM named
+INNER JOIN traces AS firsts
+    ON firsts.trace_no = named.first_no
+INNER JOIN traces AS lasts
+    ON lasts.trace_no = named.last_no
 INNER JOIN watched
     ON watched.is_agent = named.is_agent
     AND watched.name = named.name

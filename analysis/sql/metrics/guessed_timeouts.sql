@@ -43,49 +43,39 @@ endings AS (
     WHERE nodes.role <> 'transparent'
 ),
 
-told AS (
+given AS MATERIALIZED (
     SELECT
-        calls.cohort,
-        calls.boundary_id,
         calls.call_id,
-        calls.client_ms,
-        calls.error_class,
-        calls.timeout_ms,
-        calls.attempts,
-        unanswered.node_id IS NOT NULL                                             AS is_given_up,
-        coalesce(unanswered.is_unsaid, false)                                      AS is_unsaid
+        calls.boundary_no,
+        unanswered.is_unsaid
     FROM calls
-    LEFT JOIN unanswered
+    INNER JOIN unanswered
         ON unanswered.node_id = calls.call_id
 ),
 
 -- of each boundary that gave up anything, what all its calls say
-boundaries AS (
+usual AS (
     SELECT
-        cohort,
-        boundary_id,
+        calls.boundary_no,
         count(*)                                                    AS calls,
-        count(*) FILTER (is_given_up)                               AS given_up,
-        max(client_ms)                                              AS longest_ms,
-        coalesce(max(client_ms) FILTER (NOT is_given_up), 0)        AS answered_ms,
+        count(given.call_id)                                        AS given_up,
+        max(calls.client_ms)                                        AS longest_ms,
+        coalesce(max(calls.client_ms) FILTER (given.call_id IS NULL), 0)  AS answered_ms,
         -- Some clients never tell how a call ended.
-        bool_or(error_class IS DISTINCT FROM 'incomplete')          AS is_end_told,
-        bool_or(timeout_ms IS NOT NULL)                             AS is_timeout_told,
-        max(attempts)                                               AS most_attempts
-    FROM told
-    GROUP BY
-        cohort,
-        boundary_id
-    HAVING count(*) FILTER (is_given_up) > 0
+        bool_or(calls.error_class IS DISTINCT FROM 'incomplete')    AS is_end_told,
+        bool_or(calls.timeout_ms IS NOT NULL)                       AS is_timeout_told,
+        max(calls.attempts)                                         AS most_attempts
+    FROM calls
+    LEFT JOIN given
+        ON given.call_id = calls.call_id
+    WHERE calls.boundary_no IN (SELECT boundary_no FROM given)
+    GROUP BY calls.boundary_no
 ),
 
 seen AS (
     SELECT
-        calls.cohort,
-        calls.boundary_id,
+        calls.boundary_no,
         calls.call_id,
-        calls.caller,
-        calls.callee,
         calls.caller_id,
         calls.trace_id,
         calls.trace_no,
@@ -93,26 +83,25 @@ seen AS (
         calls.start_ns,
         calls.end_ns,
         calls.client_ms,
-        told.is_unsaid,
+        given.is_unsaid,
         ending.group_id,
         caller.group_id                              AS outer_id,
         caller.composite_id                          AS above_id,
         -- Over with its caller, who began earlier: the time may have been the caller's.
-        told.is_unsaid
+        given.is_unsaid
         AND calls.caller_id IS NOT NULL
         AND coalesce(
             abs(caller.end_ns - calls.end_ns) <= 5000000
             AND calls.start_ns - caller.start_ns > 0.02 * (calls.end_ns - calls.start_ns),
             true
         )                                            AS is_callers
-    FROM told
+    FROM given
     INNER JOIN calls
-        ON calls.call_id = told.call_id
+        ON calls.call_id = given.call_id
     INNER JOIN endings AS ending
         ON ending.node_id = calls.call_id
     LEFT JOIN endings AS caller
         ON caller.node_id = calls.caller_id
-    WHERE told.is_given_up
 ),
 
 -- Calls that ended together with what else was given up, or with what else its caller, or who called that, had
@@ -148,14 +137,13 @@ marked AS (
         seen.*,
         overdue.call_id IS NOT NULL                 AS is_overdue,
         -- All of them lie within 2 % of one value.
-        client_ms >= 0.98 / 1.02 * boundaries.longest_ms
+        client_ms >= 0.98 / 1.02 * usual.longest_ms
         AND NOT is_callers
         AND NOT is_overdue
         AND together.call_id IS NULL                AS is_own
     FROM seen
-    INNER JOIN boundaries
-        ON boundaries.cohort = seen.cohort
-        AND boundaries.boundary_id = seen.boundary_id
+    INNER JOIN usual
+        ON usual.boundary_no = seen.boundary_no
     LEFT JOIN together
         ON together.call_id = seen.call_id
     LEFT JOIN overdue
@@ -164,46 +152,43 @@ marked AS (
 
 counted AS (
     SELECT
-        marked.cohort,
-        marked.boundary_id,
-        any_value(marked.caller) || ' → ' || any_value(marked.callee)   AS boundary,
+        marked.boundary_no,
         median(marked.client_ms) FILTER (marked.is_own)             AS typical_ms,
-        any_value(boundaries.calls)                                 AS calls,
-        any_value(boundaries.given_up)                              AS given_up,
+        any_value(usual.calls)                                      AS calls,
+        any_value(usual.given_up)                                   AS given_up,
         count(*) FILTER (marked.is_overdue)                         AS at_callers_deadline,
         count(*) FILTER (marked.is_own)                             AS at_longest,
         count(DISTINCT marked.trace_id) FILTER (marked.is_own)      AS traces,
-        min(marked.client_ms) FILTER (marked.is_own) > any_value(boundaries.answered_ms)  AS is_after_answers,
-        any_value(boundaries.is_end_told)                           AS is_end_told,
-        any_value(boundaries.is_timeout_told)                       AS is_timeout_told,
-        any_value(boundaries.most_attempts)                         AS most_attempts,
+        min(marked.client_ms) FILTER (marked.is_own) > any_value(usual.answered_ms)  AS is_after_answers,
+        any_value(usual.is_end_told)                                AS is_end_told,
+        any_value(usual.is_timeout_told)                            AS is_timeout_told,
+        any_value(usual.most_attempts)                              AS most_attempts,
         min_by(marked.trace_id, (marked.started_at, marked.call_id))  AS example_trace_id
     FROM marked
-    INNER JOIN boundaries
-        ON boundaries.cohort = marked.cohort
-        AND boundaries.boundary_id = marked.boundary_id
-    GROUP BY
-        marked.cohort,
-        marked.boundary_id
+    INNER JOIN usual
+        ON usual.boundary_no = marked.boundary_no
+    GROUP BY marked.boundary_no
 )
 
 SELECT
-    cohort,
-    boundary_id,
-    boundary,
+    boundaries.cohort,
+    boundaries.boundary_id,
+    boundaries.caller || ' → ' || boundaries.callee  AS boundary,
     -- Below 50 ms, clocks of whole milliseconds make any few calls look alike.
     CASE
         WHEN traces >= 5 AND 2 * at_longest >= given_up AND typical_ms >= 50
             AND is_after_answers AND is_end_told AND NOT is_timeout_told AND most_attempts = 1
         THEN typical_ms
     END                  AS guessed_timeout_ms,  -- guessed, never told; null where the evidence is not certain
-    calls,
-    given_up,                                    -- ended without an answer, or by a time-out of the caller's own
-    at_longest,                                  -- of these, as long as the longest call, all within 2 % of one value
-    traces,                                      -- that hold the ones as long
-    at_callers_deadline,                         -- of given_up, within 5 ms of what a span tells for their caller
-    example_trace_id
+    counted.calls,
+    counted.given_up,                                    -- ended without an answer, or by a time-out of the caller's own
+    counted.at_longest,                                  -- of these, as long as the longest call, all within 2 % of one value
+    counted.traces,                                      -- that hold the ones as long
+    counted.at_callers_deadline,                         -- of given_up, within 5 ms of what a span tells for their caller
+    counted.example_trace_id
 FROM counted
+INNER JOIN boundaries
+    ON boundaries.boundary_no = counted.boundary_no
 ORDER BY
-    cohort,
-    boundary_id
+    boundaries.cohort,
+    boundaries.boundary_id

@@ -22,17 +22,16 @@ unserved AS (
 doubtful AS MATERIALIZED (
     SELECT
         trace_no,
-        trace_id,
         boundary_no,
-        owner_service,
+        worker_no,
         start_ns,
-        error_class,
-        attempts,
-        since_failed_ns,
+        error_class = 'timeout'                           AS is_timed_out,
+        attempts > 1 OR since_failed_ns IS NOT NULL       AS is_tried_again,
         handoff_ms,
         server_ms,
-        observed_side,
-        skew_ms,
+        observed_side = 'client'                          AS is_unseen,
+        -- Less is a matter of rounding and of the way.
+        abs(skew_ms) >= 10                                AS is_skewed,
         fault_id
     FROM calls
     WHERE error_class = 'timeout'
@@ -68,59 +67,56 @@ usual_work AS (
 
 of_calls AS (
     SELECT
-        boundaries.cohort,
-        doubtful.trace_no,
-        doubtful.trace_id,
-        boundaries.boundary_id,
-        doubtful.owner_service  AS service,
-        doubtful.start_ns,
-        unnest([
-            {
-                'finding': CASE WHEN doubtful.error_class = 'timeout' THEN 'timed_out' END,
-                'detail': doubtful.fault_id
-            },
-            {
-                'finding': CASE
-                    WHEN doubtful.attempts > 1 OR doubtful.since_failed_ns IS NOT NULL THEN 'tried_again'
-                END,
-                'detail': doubtful.fault_id
-            },
-            {
-                -- Ten times the usual way and a tenth of a second: a person may feel it.
-                'finding': CASE
-                    WHEN doubtful.handoff_ms >= greatest(10 * usual_ways.way_ms, 100) THEN 'slow_way'
-                END,
-                'detail': NULL
-            },
-            {
-                'finding': CASE
-                    WHEN doubtful.server_ms >= greatest(10 * usual_work.work_ms, 100) THEN 'slow_work'
-                END,
-                'detail': NULL
-            },
-            {
-                'finding': CASE WHEN doubtful.observed_side = 'client' THEN unserved.gap END,
-                'detail': NULL
-            },
-            {
-                -- Less is a matter of rounding and of the way.
-                'finding': CASE WHEN abs(doubtful.skew_ms) >= 10 THEN 'clock_skew' END,
-                'detail': NULL
-            },
-            {
-                'finding': CASE WHEN doubtful.fault_id IS NOT NULL THEN 'fault_test' END,
-                'detail': doubtful.fault_id
-            }
-        ], recursive := true)
+        * EXCLUDE (fault_id),
+        'timed_out'  AS finding,
+        fault_id     AS detail
     FROM doubtful
-    INNER JOIN boundaries
-        ON boundaries.boundary_no = doubtful.boundary_no
-    LEFT JOIN usual_ways
+    WHERE is_timed_out
+    UNION ALL BY NAME
+    SELECT
+        * EXCLUDE (fault_id),
+        'tried_again'  AS finding,
+        fault_id       AS detail
+    FROM doubtful
+    WHERE is_tried_again
+    UNION ALL BY NAME
+    -- Ten times the usual way and a tenth of a second: a person may feel it.
+    SELECT
+        doubtful.* EXCLUDE (fault_id),
+        'slow_way'  AS finding
+    FROM doubtful
+    INNER JOIN usual_ways
         ON usual_ways.boundary_no = doubtful.boundary_no
-    LEFT JOIN usual_work
+        AND doubtful.handoff_ms >= greatest(10 * usual_ways.way_ms, 100)
+    UNION ALL BY NAME
+    SELECT
+        doubtful.* EXCLUDE (fault_id),
+        'slow_work'  AS finding
+    FROM doubtful
+    INNER JOIN usual_work
         ON usual_work.boundary_no = doubtful.boundary_no
-    LEFT JOIN unserved
+        AND doubtful.server_ms >= greatest(10 * usual_work.work_ms, 100)
+    UNION ALL BY NAME
+    SELECT
+        doubtful.* EXCLUDE (fault_id),
+        unserved.gap  AS finding
+    FROM doubtful
+    INNER JOIN unserved
         ON unserved.boundary_no = doubtful.boundary_no
+    WHERE doubtful.is_unseen
+    UNION ALL BY NAME
+    SELECT
+        * EXCLUDE (fault_id),
+        'clock_skew'  AS finding
+    FROM doubtful
+    WHERE is_skewed
+    UNION ALL BY NAME
+    SELECT
+        * EXCLUDE (fault_id),
+        'fault_test'  AS finding,
+        fault_id      AS detail
+    FROM doubtful
+    WHERE fault_id IS NOT NULL
 ),
 
 -- the versions of a service, and which of them was seen first
@@ -147,10 +143,7 @@ versions AS (
 
 of_spans AS (
     SELECT
-        odd.cohort,
         odd.trace_no,
-        odd.trace_id,
-        NULL  AS boundary_id,
         -- of a call that is the first thing seen
         calls.caller,
         calls.callee,
@@ -167,9 +160,7 @@ of_spans AS (
         OR odd.is_cut
     UNION ALL BY NAME
     SELECT
-        nodes.cohort,
         nodes.trace_no,
-        nodes.trace_id,
         nodes.service,
         nodes.start_ns,
         'other_version'        AS finding,
@@ -184,10 +175,8 @@ of_spans AS (
 
 of_failures AS (
     SELECT
-        failures.cohort,
         failures.trace_no,
-        failures.trace_id,
-        failures.boundary_id,
+        boundaries.boundary_no,
         nodes.service,
         nodes.start_ns,
         CASE WHEN failures.is_visible THEN 'failed_request' ELSE 'hidden_failure' END  AS finding,
@@ -195,19 +184,18 @@ of_failures AS (
     FROM failures
     INNER JOIN nodes
         ON nodes.node_id = failures.failure_id
+    LEFT JOIN boundaries
+        ON boundaries.cohort = failures.cohort
+        AND boundaries.boundary_id = failures.boundary_id
     WHERE failures.is_origin
 ),
 
 of_turns AS (
     SELECT
-        cohort,
         trace_no,
-        trace_id,
-        NULL          AS boundary_id,
-        NULL          AS service,
         epoch_ns(started_at)  AS start_ns,
-        'state_lost'  AS finding,
-        signal        AS detail
+        'state_lost'          AS finding,
+        signal                AS detail
     FROM state_signals
     WHERE is_lost
         AND strength IN ('certain', 'strong')
@@ -215,10 +203,10 @@ of_turns AS (
 )
 
 SELECT
-    found.cohort,
-    found.trace_id,
+    traces.cohort,
+    traces.trace_id,
     found.finding,                                   -- what is seen, in the words of the other metrics
-    found.boundary_id,                               -- where, if at a handoff
+    boundaries.boundary_id,                          -- where, if at a handoff
     coalesce(boundaries.caller, found.caller)  AS caller,
     coalesce(boundaries.callee, found.callee)  AS callee,
     found.service,                                   -- whose span shows it
@@ -227,11 +215,9 @@ SELECT
     found.started_at
 FROM (
     SELECT
-        cohort,
         trace_no,
-        any_value(trace_id)                AS trace_id,
         finding,
-        boundary_id,
+        boundary_no,
         min(caller)                        AS caller,
         min(callee)                        AS callee,
         service,
@@ -239,7 +225,16 @@ FROM (
         count(*)                           AS found,
         make_timestamp_ns(min(start_ns))   AS started_at
     FROM (
+        SELECT
+            of_calls.trace_no,
+            of_calls.finding,
+            of_calls.boundary_no,
+            of_calls.start_ns,
+            of_calls.detail,
+            workers.owner_service  AS service
         FROM of_calls
+        INNER JOIN workers
+            ON workers.worker_no = of_calls.worker_no
         UNION ALL BY NAME
         FROM of_spans
         UNION ALL BY NAME
@@ -249,21 +244,21 @@ FROM (
     )
     WHERE finding IS NOT NULL
     GROUP BY
-        cohort,
         trace_no,
         finding,
-        boundary_id,
+        boundary_no,
         service,
         detail
 ) AS found
+INNER JOIN traces
+    ON traces.trace_no = found.trace_no
 LEFT JOIN boundaries
-    ON boundaries.cohort = found.cohort
-    AND boundaries.boundary_id = found.boundary_id
+    ON boundaries.boundary_no = found.boundary_no
 ORDER BY
-    found.cohort,
+    traces.cohort,
     found.started_at,
-    found.trace_id,
+    traces.trace_id,
     found.finding,
-    found.boundary_id,
+    boundaries.boundary_id,
     found.service,
     found.detail

@@ -3,7 +3,6 @@
 CREATE OR REPLACE TABLE service_work AS
 SELECT
     trace_no,
-    any_value(trace_id)                    AS trace_id,
     cohort,
     service,
     service_version,

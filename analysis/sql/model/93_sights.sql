@@ -21,7 +21,6 @@ seen AS (
         nodes.trace_no,
         nodes.service,
         any_value(nodes.cohort)                                                   AS cohort,
-        any_value(nodes.trace_id)                                                 AS trace_id,
         make_timestamp(min(nodes.start_ns) // 1000)                               AS started_at,
         count(*)                                                                  AS spans,
         count(*) FILTER (nodes.parent_id IS NULL)                                 AS tops,
@@ -44,7 +43,6 @@ seen AS (
 
 SELECT
     seen.trace_no,
-    seen.trace_id,
     seen.cohort,
     seen.service,
     seen.started_at,

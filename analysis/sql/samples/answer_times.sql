@@ -16,6 +16,7 @@ SELECT
     client_ms,                              -- what the caller waited
     is_error IS NOT TRUE                    -- an answer came, and no error
         AND (error_class IN ('timeout', 'cancelled', 'incomplete')) IS NOT TRUE  AS is_success,
+    (error_class IN ('timeout', 'cancelled', 'incomplete')) IS TRUE              AS is_given_up,  -- no answer came
     weight                                  -- calls this one stands for, where traces were sampled
 FROM calls
 -- What was injected is no habit of the callee.

@@ -6,41 +6,111 @@
 
 WITH
 
-by_service AS (
+seen AS MATERIALIZED (
     SELECT
         cohort,
         service,
         bucket,
-        sum(spans)::DOUBLE                               AS spans,
-        sum(tops)::DOUBLE                                AS tops,
-        sum(agents)::DOUBLE                              AS agents,
-        sum(orphans)::DOUBLE                             AS orphans,
-        sum(remote)::DOUBLE                              AS remote,
-        sum(cut)::DOUBLE                                 AS cut,
-        sum(unfinished)::DOUBLE                          AS unfinished,
-        sum(unread)::DOUBLE                              AS unread,
-        sum(unversioned)::DOUBLE                         AS unversioned,
-        sum(dropped)::DOUBLE                             AS dropped,
-        sum(path_ns) / 1e6                               AS path_ms,
-        sum(unexplained_ns) / 1e6                        AS unexplained_ms,
-        count(*)::DOUBLE                                 AS traces,
-        count(*) FILTER (tops > 0)::DOUBLE               AS with_tops,
-        count(*) FILTER (agents > 0)::DOUBLE             AS with_agents,
-        count(*) FILTER (path_ns > 0)::DOUBLE            AS with_path,
-        min(trace_no) FILTER (orphans > 0)               AS orphan_no,
-        min(trace_no) FILTER (remote > 0)                AS remote_no,
-        min(trace_no) FILTER (cut > 0)                   AS cut_no,
-        min(trace_no) FILTER (unfinished > 0)            AS unfinished_no,
-        min(trace_no) FILTER (unread > 0)                AS unread_no,
-        min(trace_no) FILTER (unversioned > 0)           AS unversioned_no,
-        min(trace_no) FILTER (dropped > 0)               AS dropped_no,
-        min(trace_no)                                    AS any_no,
-        arg_max(trace_no, unexplained_ns) FILTER (unexplained_ns > 0)  AS unexplained_no
+        sum(spans)::DOUBLE                          AS spans,
+        sum(tops)::DOUBLE                           AS tops,
+        sum(agents)::DOUBLE                         AS agents,
+        sum(path_ns) / 1e6                          AS path_ms,
+        sum(unexplained_ns) / 1e6                   AS unexplained_ms,
+        count(*)::DOUBLE                            AS traces,
+        sum((tops > 0)::UTINYINT)::DOUBLE           AS with_tops,
+        sum((agents > 0)::UTINYINT)::DOUBLE         AS with_agents,
+        sum((path_ns > 0)::UTINYINT)::DOUBLE        AS with_path,
+        min(trace_no)                               AS any_no,
+        max(unexplained_ns)                         AS most_unexplained_ns
     FROM sights
     GROUP BY
         cohort,
         service,
         bucket
+),
+
+-- Most of what is seen lacks nothing.
+lacking AS (
+    SELECT
+        cohort,
+        service,
+        bucket,
+        sum(orphans)::DOUBLE                        AS orphans,
+        sum(remote)::DOUBLE                         AS remote,
+        sum(cut)::DOUBLE                            AS cut,
+        sum(unfinished)::DOUBLE                     AS unfinished,
+        sum(unread)::DOUBLE                         AS unread,
+        sum(unversioned)::DOUBLE                    AS unversioned,
+        sum(dropped)::DOUBLE                        AS dropped,
+        min(trace_no) FILTER (orphans > 0)          AS orphan_no,
+        min(trace_no) FILTER (remote > 0)           AS remote_no,
+        min(trace_no) FILTER (cut > 0)              AS cut_no,
+        min(trace_no) FILTER (unfinished > 0)       AS unfinished_no,
+        min(trace_no) FILTER (unread > 0)           AS unread_no,
+        min(trace_no) FILTER (unversioned > 0)      AS unversioned_no,
+        min(trace_no) FILTER (dropped > 0)          AS dropped_no
+    FROM sights
+    WHERE orphans + remote + cut + unfinished + unread + unversioned + dropped > 0
+    GROUP BY
+        cohort,
+        service,
+        bucket
+),
+
+-- where a service was explained least
+unexplained AS (
+    SELECT
+        sights.cohort,
+        sights.service,
+        min(sights.trace_no)  AS unexplained_no
+    FROM (
+        SELECT
+            cohort,
+            service,
+            trace_no,
+            unexplained_ns
+        FROM sights
+        WHERE unexplained_ns IN (SELECT most_unexplained_ns FROM seen)
+    ) AS sights
+    INNER JOIN (
+        SELECT
+            cohort,
+            service,
+            max(most_unexplained_ns)  AS most_ns
+        FROM seen
+        GROUP BY
+            cohort,
+            service
+    ) AS most
+        ON most.cohort = sights.cohort
+        AND most.service IS NOT DISTINCT FROM sights.service
+        AND most.most_ns = sights.unexplained_ns
+    WHERE sights.unexplained_ns > 0
+    GROUP BY
+        sights.cohort,
+        sights.service
+),
+
+by_service AS (
+    SELECT
+        seen.*,
+        coalesce(lacking.orphans, 0)      AS orphans,
+        coalesce(lacking.remote, 0)       AS remote,
+        coalesce(lacking.cut, 0)          AS cut,
+        coalesce(lacking.unfinished, 0)   AS unfinished,
+        coalesce(lacking.unread, 0)       AS unread,
+        coalesce(lacking.unversioned, 0)  AS unversioned,
+        coalesce(lacking.dropped, 0)      AS dropped,
+        lacking.* EXCLUDE (cohort, service, bucket, orphans, remote, cut, unfinished, unread, unversioned, dropped),
+        unexplained.unexplained_no
+    FROM seen
+    LEFT JOIN lacking
+        ON lacking.cohort = seen.cohort
+        AND lacking.service IS NOT DISTINCT FROM seen.service
+        AND lacking.bucket = seen.bucket
+    LEFT JOIN unexplained
+        ON unexplained.cohort = seen.cohort
+        AND unexplained.service IS NOT DISTINCT FROM seen.service
 ),
 
 of_services AS (
@@ -99,11 +169,19 @@ handoffs AS (
 -- Calls of one unit may lie in several buckets of traces, never of units.
 met AS (
     SELECT
-        boundary_no,
-        any_value(owner_service)  AS service,
-        count_units(unit_no)      AS units
-    FROM calls
-    GROUP BY boundary_no
+        counted.boundary_no,
+        workers.owner_service  AS service,
+        counted.units
+    FROM (
+        SELECT
+            boundary_no,
+            min(worker_no)        AS worker_no,
+            count_units(unit_no)  AS units
+        FROM calls
+        GROUP BY boundary_no
+    ) AS counted
+    INNER JOIN workers
+        ON workers.worker_no = counted.worker_no
 ),
 
 of_boundaries AS (
@@ -238,13 +316,7 @@ SELECT
     told.units,                              -- traces of spans and of ms, units of calls and requests; these add up
     examples.trace_id  AS example_trace_id
 FROM told
-LEFT JOIN (
-    SELECT DISTINCT
-        trace_no,
-        trace_id
-    FROM sights
-    WHERE trace_no IN (SELECT first_no FROM told)
-) AS examples
+LEFT JOIN traces AS examples
     ON examples.trace_no = told.first_no
 ORDER BY
     told.cohort,

@@ -7,6 +7,8 @@
 SELECT
     boundary_no,
     cohort,
-    boundary_id
+    boundary_id,
+    caller || ' → ' || callee  AS boundary,
+    kind
 FROM boundaries
 ORDER BY boundary_no

@@ -169,6 +169,12 @@ FROM numbers
 WHERE numbers.unit_id = requests.unit_id
     AND requests.unit_no IS NULL;
 
+UPDATE work
+SET unit_no = numbers.unit_no
+FROM numbers
+WHERE numbers.unit_id = work.unit_id
+    AND work.unit_no IS NULL;
+
 UPDATE sensitive_pairs
 SET unit_no = numbers.unit_no
 FROM numbers
