@@ -110,7 +110,7 @@ def in_sequence(before: Extent, after: Extent) -> Windows:
 
 def _is_one_trace_each(side: pd.DataFrame) -> bool:
     """Return whether no unit holds two traces."""
-    return "trace_no" in side and side["unit_id"].nunique() == side["trace_no"].nunique()
+    return "trace_no" in side and (stats.apart(side["unit_id"]).units == side["trace_no"].nunique())
 
 
 def days(frame: pd.DataFrame) -> "pd.Series[pd.Timestamp]":

@@ -139,11 +139,13 @@ def swap(
         [_mapped(was[:, k], after[kind].to_numpy()) for k, kind in enumerate(kinds)]
     )
     players = _players(was, now)
-    values = {
-        chosen: _quantile(was.sum(axis=1) + _swapped(was, now, players, chosen), p)
-        for size in range(len(players) + 1)
-        for chosen in combinations(range(len(players)), size)
-    }
+    moves_ms = [(now[:, members] - was[:, members]).sum(axis=1) for members in players]
+    # Of few swaps each is made of another and one more.
+    swapped: dict[tuple[int, ...], stats.Floats] = {(): was.sum(axis=1)}
+    for size in range(1, len(players) + 1):
+        for chosen in combinations(range(len(players)), size):
+            swapped[chosen] = swapped[chosen[:-1]] + moves_ms[chosen[-1]]
+    values = {chosen: _quantile(total, p) for chosen, total in swapped.items()}
     found = np.zeros(len(players))
     count = len(players)
     for player in range(count):
@@ -189,14 +191,19 @@ def dominance(found: Decomposition, *, is_proven: bool) -> tuple[bool, str]:
 
 
 _FACTS = ["operation", "bucket", "weight"]
+_ASKED = ["operation", "unit_id", "started_at", "weight"]
 
 
 def _wide(told: pd.DataFrame, requests: pd.DataFrame, window: Windows) -> pd.DataFrame:
     """Return a row a request that is told of, in the order of their ids, with ms by kind."""
     ids, place = np.unique(told["request_id"].to_numpy(), return_inverse=True)
     known = requests["request_id"].to_numpy()
-    order = np.argsort(known)
-    facts = requests.iloc[order[np.searchsorted(known[order], ids)]]
+    # Those told of are fewer, as a rule: each request looks for itself among them.
+    at = np.minimum(np.searchsorted(ids, known), len(ids) - 1)
+    told_of = np.flatnonzero(ids[at] == known)
+    row = np.empty(len(ids), dtype=np.intp)
+    row[at[told_of]] = told_of
+    facts = requests[_ASKED].iloc[row]
     kind, names = pd.factorize(told["kind"], sort=True)
     self_ms = told["self_ms"].to_numpy(np.float64)
     wide = np.bincount(place * len(names) + kind, self_ms, minlength=len(ids) * len(names))
@@ -260,11 +267,16 @@ def _bounds(replicates: stats.Floats) -> tuple[stats.Floats, stats.Floats]:
 
 def _mapped(was: stats.Floats, after: stats.Floats) -> stats.Floats:
     """Return the times after at the mid-ranks of the times before."""
-    ordered = np.sort(was)
-    low, high = np.searchsorted(ordered, was, "left"), np.searchsorted(ordered, was, "right")
+    order = np.argsort(was)
+    ordered = was[order]
+    begins = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    lengths = np.diff(np.r_[begins, len(ordered)])
     # Hazen's quantiles of sorted values; numpy's own would look for every rank anew.
-    place = (low + high) / 2 / len(was) * len(after) - 0.5
-    return np.interp(place, np.arange(len(after)), np.sort(after))
+    place = (2 * begins + lengths) / 2 / len(was) * len(after) - 0.5
+    at_rank = np.interp(place, np.arange(len(after)), np.sort(after))
+    mapped = np.empty(len(was))
+    mapped[order] = np.repeat(at_rank, lengths)
+    return mapped
 
 
 def _players(was: stats.Floats, now: stats.Floats) -> list[list[int]]:
@@ -274,13 +286,6 @@ def _players(was: stats.Floats, now: stats.Floats) -> list[list[int]]:
     if len(order) <= MOST_KINDS:
         return [[place] for place in order]
     return [[place] for place in order[: MOST_KINDS - 1]] + [order[MOST_KINDS - 1 :]]
-
-
-def _swapped(
-    was: stats.Floats, now: stats.Floats, players: list[list[int]], chosen: tuple[int, ...]
-) -> stats.Floats:
-    members = [place for player in chosen for place in players[player]]
-    return np.asarray((now[:, members] - was[:, members]).sum(axis=1))
 
 
 def _quantile(values: stats.Floats, p: float) -> float:

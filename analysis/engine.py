@@ -5,7 +5,8 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,12 +48,36 @@ _ONE_BY_ONE = {
 }
 
 
+_Question = tuple[str, Scope, tuple[str, ...]]
+
+
 class TooSlow(OrchriskError, TimeoutError):  # noqa: N818 - it says what happened
     """A question that took longer than it was given."""
 
 
 class TooLarge(OrchriskError, MemoryError):  # noqa: N818 - it says what happened
     """A question that needed more memory, or disk beside it, than it was given."""
+
+
+class _Kept:
+    """Answers by question. Threads that ask the same wait for the first of them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._answers: dict[_Question, Future[pd.DataFrame]] = {}
+
+    def answer(self, question: _Question, ask: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        with self._lock:
+            is_first = question not in self._answers
+            answer = self._answers.setdefault(question, Future())
+        if is_first:
+            try:
+                answer.set_result(ask())
+            except BaseException as error:
+                with self._lock:
+                    del self._answers[question]
+                answer.set_exception(error)
+        return answer.result()
 
 
 @dataclass(frozen=True)
@@ -64,9 +89,7 @@ class Model:
     _connection: duckdb.DuckDBPyConnection = field(repr=False, compare=False)
     lake: Path | None = None  # None: a model of no lake
     sensitive: tuple[str, ...] = ()  # globs of resources that count as sensitive, too
-    _kept: dict[tuple[str, Scope, tuple[str, ...]], pd.DataFrame] | None = field(
-        default=None, repr=False, compare=False
-    )
+    _kept: "_Kept | None" = field(default=None, repr=False, compare=False)
     _macros: str = field(default=";".join(_ONE_BY_ONE.values()), repr=False, compare=False)
 
     def ask(
@@ -79,13 +102,16 @@ class Model:
             TooSlow: it took longer than `timeout_s`.
             TooLarge: it needed more memory, or disk beside it, than it is given.
         """
+        if self._kept is None:
+            return self._answer(metric, scope, timeout_s)
         key = metric, scope or Scope(), self.sensitive
-        if self._kept is not None and key in self._kept:
-            return self._kept[key].copy(deep=False)
-        with self.relations(scope) as cursor, limit(cursor, metric, timeout_s):
-            frame: pd.DataFrame = cursor.sql(self.sql(metric)).to_arrow_table().to_pandas()
-        if self._kept is not None:
-            self._kept[key] = frame.copy(deep=False)
+        answer = self._kept.answer(key, lambda: self._answer(metric, scope, timeout_s))
+        return answer.copy(deep=False)
+
+    def _answer(self, metric: str, scope: Scope | None, timeout_s: float) -> pd.DataFrame:
+        sql = self.sql(metric)
+        with self.relations(scope, sql) as cursor, limit(cursor, metric, timeout_s):
+            frame: pd.DataFrame = cursor.sql(sql).to_arrow_table().to_pandas()
         return frame
 
     def counting(self, sensitive: tuple[str, ...]) -> Self:
@@ -97,7 +123,7 @@ class Model:
 
         For one command or page: parts of one verdict rest on the same few questions.
         """
-        return replace(self, _kept={})
+        return self if self._kept else replace(self, _kept=_Kept())
 
     def sql(self, metric: str) -> str:
         """Return the text that `ask` runs, as it stands in its file."""
@@ -106,14 +132,14 @@ class Model:
     def cohorts(self) -> list[str]:
         """Return the cohorts of the lake, sorted."""
         with self.relations() as cursor:
-            rows = cursor.execute("SELECT DISTINCT cohort FROM nodes ORDER BY cohort").fetchall()
+            rows = cursor.execute("SELECT DISTINCT cohort FROM traces ORDER BY cohort").fetchall()
         return [row[0] for row in rows]
 
     @property
     def is_empty(self) -> bool:
         """Whether there is no span at all."""
         with self.relations() as cursor:
-            return not cursor.execute("SELECT 1 FROM nodes LIMIT 1").fetchall()
+            return not cursor.execute("SELECT 1 FROM traces LIMIT 1").fetchall()
 
     def __enter__(self) -> Self:
         return self
@@ -126,8 +152,15 @@ class Model:
         self._connection.close()
 
     @contextmanager
-    def relations(self, scope: Scope | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open a cursor on which the relations' names mean only what the scope asks for."""
+    def relations(
+        self, scope: Scope | None = None, text: str | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open a cursor on which the relations' names mean only what the scope asks for.
+
+        Args:
+            scope: What is asked.
+            text: What will be run on it, if that is known: other names mean the whole then.
+        """
         with self._connection.cursor() as cursor:
             cursor.execute("USE model")
             cursor.execute(self._macros)
@@ -137,21 +170,39 @@ class Model:
             if self.sensitive:
                 pattern = "|".join(map(globs.expression, self.sensitive))
                 cursor.execute("SET VARIABLE sensitive = ?", [pattern])
-            for relation in CONDITIONS:
-                conditions = [CONDITIONS[relation][n] for n in asked if n in CONDITIONS[relation]]
+            wanted = {
+                relation: " AND ".join(dict.fromkeys(some[name] for name in asked if name in some))
+                for relation, some in CONDITIONS.items()
+            }
+            # What a contract calls sensitive is told from several relations.
+            for relation in _named(None if self.sensitive else text, wanted):
                 is_tagged = relation in ("accesses", "touches") and self.sensitive
                 told = _TOLD if is_tagged else "*"
-                if conditions or told != "*":
-                    where = " AND ".join(dict.fromkeys(conditions)) or "true"
+                if wanted[relation] or told != "*":
                     cursor.execute(
                         f"CREATE TEMP VIEW {relation} AS SELECT {told} FROM model.main.{relation} "
-                        f"WHERE {where}"
+                        f"WHERE {wanted[relation] or 'true'}"
                     )
             if self.sensitive:
                 # What is kept knows no contract.
                 pairs = loading.selection("sensitive_pairs")
                 cursor.execute(f"CREATE OR REPLACE TEMP VIEW sensitive_pairs AS {pairs}")
             yield cursor
+
+
+def _named(text: str | None, conditions: Mapping[str, str]) -> list[str]:
+    """Return the relations that a text names, or whose conditions name them in their turn."""
+    if text is None:
+        return list(conditions)
+    named: dict[str, None] = {}
+    texts = [text]
+    while texts:
+        here = texts.pop()
+        found = [name for name in conditions if name in here and name not in named]
+        named.update(dict.fromkeys(found))
+        texts += [conditions[name] for name in found]
+    # What another rests on comes first.
+    return [name for name in conditions if name in named]
 
 
 def connect(lake: Path | str, *, cache: Path | None = None) -> Model:

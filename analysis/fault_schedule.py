@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import yaml
 
+from analysis.engine import Model
 from ingest.errors import OrchriskError
-from ingest.lake import Lake
 
 MAX_BYTES = 256 * 1024
 KEYS = ("id", "boundary", "kind", "from", "until")
@@ -125,24 +123,23 @@ def _ns(value: object, place: str) -> int:
     return whole * 10**9 + moment.microsecond * 1000
 
 
-def marks(lake: Path | str) -> Marks:
+def marks(model: Model) -> Marks:
     """Return the kinds and targets of faults that spans tell: without an id by span, else by id.
 
     The first are what proxies write, such as Envoy's response flags DI and FI.
     """
-    files = Lake(lake).files()
-    if not files:
-        return {}, {}
-    names = ["cohort", "trace_id", "span_id", "fault_id", "fault_type", "fault_target"]
-    told = ds.dataset(files, partitioning=ds.partitioning(flavor="hive")).to_table(
-        columns=names, filter=pc.field("fault_type").is_valid() | pc.field("fault_id").is_valid()
-    )
     nameless: dict[Span, Mark] = {}
     named: dict[str, Mark] = {}
-    for row in sorted(told.to_pylist(), key=lambda row: tuple(str(row[name]) for name in names)):
-        mark = Mark(row["fault_type"], row["fault_target"])
-        if row["fault_id"] is None:
-            nameless[str(row["cohort"]), row["trace_id"], row["span_id"]] = mark
-        elif row["fault_id"] not in named or named[row["fault_id"]].kind is None:
-            named[row["fault_id"]] = mark
+    for cohort, trace_id, span_id, fault_id, kind, target in model.ask("fault_spans").itertuples(
+        index=False, name=None
+    ):
+        mark = Mark(_text(kind), _text(target))
+        if not isinstance(fault_id, str):
+            nameless[cohort, trace_id, span_id] = mark
+        elif fault_id not in named or named[fault_id].kind is None:
+            named[fault_id] = mark
     return nameless, named
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

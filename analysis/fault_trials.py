@@ -43,7 +43,7 @@ def made(
         marks: What spans tell beside an id, else as the lake's do.
     """
     if marks is None:
-        marks = fault_schedule.marks(model.lake) if model.lake else ({}, {})
+        marks = fault_schedule.marks(model)
     nameless, named = marks
     proxied, unplaced = _of_proxies(model, scope, nameless)
     facts = model.ask("boundaries", scope)

@@ -39,9 +39,9 @@ def reach(model: Model, scope: Scope) -> pd.DataFrame:
                 "visible_requests": int(some["visible_requests"].sum()),
                 "conversations": int(some["conversation_id"].nunique()),
                 "of_conversations": int(of_cohort["conversations"].sum()),
-                "tenants": len({name for told in some["tenants"] for name in told}),
+                "tenants": len(_names_in(some["tenants"])),
                 "of_tenants": int(of_cohort["tenants"].max()),
-                "operations": sorted({name for told in some["operations"] for name in told}),
+                "operations": sorted(_names_in(some["operations"])),
                 **_told("reached_ratio", _reached(some, of_cohort)),
                 **_told(
                     "escape_ratio",
@@ -135,6 +135,11 @@ def _reached(met: pd.DataFrame, of_cohort: pd.DataFrame) -> stats.Estimate:
         [*met["of_requests"], *sizes.index],
         units=[*([1] * len(met)), *(sizes - hit.reindex(sizes.index, fill_value=0))],
     )
+
+
+def _names_in(lists: pd.Series) -> set[str]:
+    # Few lists differ, however many rows have them.
+    return {name for some in {tuple(each) for each in lists} for name in some}
 
 
 def _told(name: str, estimate: stats.Estimate) -> dict[str, object]:

@@ -1,6 +1,8 @@
 """Did the pilot change the tail: before against after, with a label, a reason and an interval."""
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -104,38 +106,27 @@ def compare(
             pd.DataFrame(columns=_FAILURES),
         )
 
-    facts = model.ask("boundaries", scope)
-    # Units as numbers are sorted once.
-    before, after = (
-        side.assign(unit_id=stats.codes(side["unit_id"]))
-        for side in _with_models(model, scope, facts, before, after)
-    )
-    found = judged(
-        before,
-        after,
-        headline,
-        margin or stats.NO_WORSE_RATIO,
-    )
-    window = found.window
-    conditions = [
-        *checks(
-            before,
-            after,
-            window,
-            facts,
-            model.ask("versions", scope),
-            model.ask("trace_coverage", scope),
-        ),
-        *found.conditions,
-    ]
     named_sides = str(before_name), str(after_name)
-    at_boundaries = boundary_changes.changed(
-        model, scope, facts, named_sides, window, headline, margin or stats.NO_WORSE_RATIO
-    )
+    least = margin or stats.NO_WORSE_RATIO
+    # Units as numbers are sorted once.
+    before, after = (side.assign(unit_id=stats.codes(side["unit_id"])) for side in (before, after))
+    window = windows(before, after)
+    facts = model.ask("boundaries", scope)
+    # Parts that do not rest on each other, so that one computes while another asks.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        of_boundaries = pool.submit(
+            boundary_changes.changed, model, scope, facts, named_sides, window, headline, least
+        )
+        of_source = pool.submit(decompose, model, scope, before, after, window, headline)
+        of_failures = pool.submit(faults.reach, model, scope)
+        found = judged(*_with_models(model, scope, facts, before, after), window, headline, least)
+        asked = model.ask("versions", scope), model.ask("trace_coverage", scope)
+        conditions = [*checks(before, after, window, facts, *asked), *found.conditions]
+        at_boundaries, source = of_boundaries.result(), of_source.result()
+        reach = of_failures.result()
     if found.refused:
         at_boundaries["label"] = str(Verdict.NOT_ENOUGH)
         at_boundaries["reason"] += " But the two sides cannot be compared."
-    source = decompose(model, scope, before, after, window, headline)
     is_orchestration, orchestration = dominance(source, is_proven=found.label is Verdict.PROVEN)
     return Comparison(
         str(found.label),
@@ -148,7 +139,7 @@ def compare(
         found.end_to_end,
         at_boundaries,
         conditions,
-        escapes(faults.reach(model, scope), *named_sides),
+        escapes(reach, *named_sides),
         found.failures,
         found.headline,
         bool(found.refused),
@@ -159,18 +150,17 @@ def compare(
 
 
 def judged(
-    before: pd.DataFrame, after: pd.DataFrame, headline: float, margin: float
+    before: pd.DataFrame, after: pd.DataFrame, window: Windows, headline: float, margin: float
 ) -> WholeRequests:
     """Return what requests of two sides, neither empty, say of the change of the whole.
 
     Args:
         before: Requests as `request_latencies` tells them, with the model each called where told.
         after: The same of the other side.
+        window: How the two lie in time.
         headline: The quantile that decides.
         margin: The ratio up to which the pilot is no worse.
     """
-    window = windows(before, after)
-    before, after = (side.assign(unit_id=stats.codes(side["unit_id"])) for side in (before, after))
     mix = equal_mix(before, after, window)
     moved = _end_to_end(before, after, window, mix, headline, margin)
     main = next(each for each in moved if each.quantile == headline)
@@ -315,7 +305,7 @@ def failures(before: pd.DataFrame, after: pd.DataFrame, window: Windows) -> pd.D
 
 def _failing(requests: pd.DataFrame, window: Windows) -> boundary_changes.Failing:
     return boundary_changes.failing(
-        requests["is_failed"].to_numpy(np.float64),
+        requests["is_failed"].to_numpy(np.bool_),
         window.units(requests),
         requests["weight"].to_numpy(np.float64),
     )

@@ -1,6 +1,8 @@
 """Is the pilot ready for production, and which boundary holds it back."""
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -72,24 +74,29 @@ def readiness(
         planned: Fault tests of a schedule, beside those that spans tell.
     """
     judged = compliance.judged(model, contracts, scope)
-    compared = comparison or pilot.compare(model, contracts, scope)
-    gates = judge(model, contracts, judged, compared, planned=planned)
-    label, reason = verdict(gates)
-    shares = attribute(model, judged, contracts.sla.limit_ms if contracts else None)
+    model = model.once()
+    # Parts that do not rest on each other, so that one computes while another asks.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        of_boundaries = pool.submit(
+            attribute, model, judged, contracts.sla.limit_ms if contracts else None
+        )
+        of_figures = pool.submit(_figures, model, contracts, judged)
+        of_tails = pool.submit(tails.by_boundary, model, judged)
+        compared = comparison or pilot.compare(model, contracts, scope)
+        gates = judge(model, contracts, judged, compared, planned=planned)
+        label, reason = verdict(gates)
+        shares = of_boundaries.result()
+        shown = _shown(model, judged, shares.by_boundary)
+        measured = of_tails.result()
+        ranking = _ranking(model, contracts, judged, measured, shown, shares.units, compared)
+        figures = of_figures.result()
     return Readiness(
         label=str(label),
         reason=reason,
         cohort=judged.cohort,
         gates=gates,
-        figures=_figures(model, contracts, judged),
-        ranking=_ranking(
-            model,
-            contracts,
-            judged,
-            _shown(model, judged, shares.by_boundary),
-            shares.units,
-            compared,
-        ),
+        figures=figures,
+        ranking=ranking,
         unattributed_per_1000=shares.unattributed_per_1000,
         total_per_1000=shares.total_per_1000,
         requests=shares.requests,
@@ -118,20 +125,21 @@ def _ranking(
     model: Model,
     contracts: Contracts | None,
     scope: Scope,
+    measured: pd.DataFrame,
     bad: pd.DataFrame,
     units: int,
     compared: pilot.Comparison,
 ) -> pd.DataFrame:
     """Return every boundary, the one that answers for most bad requests first."""
-    measured = tails.by_boundary(model, scope)[[*_NAMES, *_P95]]
-    budgets = compliance.by_boundary(model, contracts, scope)[
-        ["boundary_id", "budget_ms", "of_budget_ratio"]
-    ]
+    budgets = pd.DataFrame(columns=_BUDGETS)
+    if any(r.budget_ms is not None for r in compliance.rules_of(model, contracts, scope).values()):
+        budgets = compliance.by_boundary(model, contracts, scope)[_BUDGETS]
     moved = compared.boundaries[["boundary_id", "ratio"]].rename(
         columns={"ratio": "p95_change_ratio"}
     )
     frame = (
-        measured.merge(bad, on="boundary_id", how="left")
+        measured[[*_NAMES, *_P95]]
+        .merge(bad, on="boundary_id", how="left")
         .merge(budgets, on="boundary_id", how="left")
         .merge(moved, on="boundary_id", how="left")
     )
@@ -203,15 +211,17 @@ def _figures(model: Model, contracts: Contracts | None, scope: Scope) -> list[Fi
 
 
 def _requests(model: Model, scope: Scope) -> pd.DataFrame:
-    """Return the requests of one side, their units as numbers, which are sorted once."""
-    requests = model.ask("request_latencies", scope)
-    return requests.assign(unit_id=stats.codes(requests["unit_id"]))
+    """Return what figures need of the requests of one side."""
+    return model.ask("request_latencies", scope)[
+        ["started_at", "duration_ms", "is_failed", "unit_id", "bucket", "weight"]
+    ]
 
 
 def _tail(requests: pd.DataFrame, p: float) -> stats.Estimate:
-    return stats.percentile(
-        stats.sample(requests["duration_ms"], requests["unit_id"], requests["weight"]), p
+    duration_ms, unit, weight, bucket = (
+        requests[name].to_numpy() for name in ("duration_ms", "unit_id", "weight", "bucket")
     )
+    return stats.percentile(stats.sample(duration_ms, unit, weight, bucket=bucket), p)
 
 
 def _share_failed(requests: pd.DataFrame) -> stats.Estimate:
@@ -270,6 +280,7 @@ def _trend(frame: pd.DataFrame, measure: Callable[[pd.DataFrame], stats.Estimate
 
 _NAMES = ["boundary_id", "boundary", "caller", "kind", "callee"]
 _SHOWN = ("trace_ids", "failed_trace_ids", "late_trace_ids")
+_BUDGETS = ["boundary_id", "budget_ms", "of_budget_ratio"]
 _P95 = list(tails.columns("p95_ms", stats.NOTHING))
 _RANKING = [
     *_NAMES,

@@ -66,7 +66,10 @@ def each(
     if "bucket" in told.columns:
         units["bucket"] = "bucket"
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        with model.relations(scope) as cursor, limit(cursor, metric):
+        with (
+            model.relations(scope, f"boundaries {told.sql} {where}") as cursor,
+            limit(cursor, metric),
+        ):
             is_weighted = cursor.execute("SELECT is_weighted FROM sizes").fetchall()[0][0]
             wanted = units | {name: name for name in columns}
             if is_weighted:

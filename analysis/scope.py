@@ -88,8 +88,11 @@ CONDITIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         | {"agent": "who = 'agent:' || getvariable('scope_agent')"},
         "open_traces": _COHORT,
         "trace_usage": _COHORT,
+        # Ids are looked up whatever is asked.
         "traces": _COHORT,
         "sights": _COHORT | _TIME | _SERVICE,
+        "fault_spans": _COHORT,
+        "trace_holes": _COHORT | _TIME | {"service": "trace_no IN (SELECT trace_no FROM sights)"},
         # The units an agent worked in are told apart by it alone.
         "work": _COHORT
         | {

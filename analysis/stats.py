@@ -471,26 +471,29 @@ def proportion(
         if weights is None
         else np.asarray(weights, dtype=np.float64)
     )
-    # Events are rare as a rule.
-    found = np.flatnonzero(event)
     if event.dtype == np.bool_ and w.min() == w.max():
-        sizes = np.bincount(code)
-        counts = np.bincount(code[found], minlength=len(sizes))
-        # Units without an event are alike if they are of one size: few sizes stand for all.
-        hit = np.flatnonzero(counts)
-        others = np.bincount(sizes) - np.bincount(sizes[hit], minlength=int(sizes.max()) + 1)
-        others[0] = 0
-        size = np.flatnonzero(others)
-        return proportion_of_counts(
-            np.r_[counts[hit], np.zeros(len(size))],
-            np.r_[sizes[hit], size],
-            len(event),
-            units=np.r_[np.ones(len(hit)), others[size]],
-            level=level,
-        )
+        hits, sizes, alike = alike_units(event, code)
+        return proportion_of_counts(hits, sizes, len(event), units=alike, level=level)
+    found = np.flatnonzero(event)
     mass = _sums(code, w)
     hits = _sums(code[found], event[found] * w[found], len(mass))
     return proportion_of_counts(hits, mass, len(event), level=level)
+
+
+def alike_units(events: NDArray[np.bool_], code: Ints) -> tuple[Floats, Floats, Floats]:
+    """Return events and size of units, and how many are alike in both; empty units are left out."""
+    # Events are rare as a rule. Units without one are alike if they are of one size.
+    sizes = np.bincount(code)
+    hits = np.bincount(code[np.flatnonzero(events)], minlength=len(sizes))
+    hit = np.flatnonzero(hits)
+    others = np.bincount(sizes) - np.bincount(sizes[hit], minlength=int(sizes.max()) + 1)
+    others[0] = 0
+    size = np.flatnonzero(others)
+    return (
+        np.r_[hits[hit], np.zeros(len(size))],
+        np.r_[sizes[hit], size].astype(np.float64),
+        np.r_[np.ones(len(hit)), others[size]],
+    )
 
 
 def proportion_of_counts(

@@ -214,7 +214,7 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
         connection.execute(
             "CREATE TABLE trace_units (trace_no BIGINT, turn_key VARCHAR, turn_no INTEGER)"
         )
-        for name in ("sights", "trace_usage"):
+        for name in ("sights", "trace_usage", "traces", "trace_holes", "service_work"):
             connection.execute(f"CREATE TABLE {name} AS {loading.selection(name)}")
         # What drawn requests say nothing of is there and empty.
         known = {name for (name,) in connection.execute("SHOW TABLES").fetchall()}
@@ -222,6 +222,7 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
             connection.execute(
                 f"CREATE TABLE {name} AS SELECT call_id AS node_id, started_at AS window_at, "
                 "owner_service AS service, trace_no AS joined_trace_no, NULL::VARCHAR AS user_id, "
+                "NULL::VARCHAR AS fault_type, NULL::VARCHAR AS fault_target, "
                 "NULL::VARCHAR AS pattern, NULL::VARCHAR AS other_boundary_id, "
                 "NULL::INTEGER AS variety_no, * FROM calls LIMIT 0"
             )

@@ -6,6 +6,7 @@ import pytest
 import scipy.stats
 
 from analysis import pilot
+from analysis.comparability import windows
 from analysis.stats import NO_WORSE_RATIO, Verdict
 
 HOUR = pd.Timedelta(hours=1)
@@ -35,7 +36,7 @@ def side(duration_ms, started_at, operation="ask"):
 
 
 def judged(before, after):
-    return pilot.judged(before, after, 0.95, NO_WORSE_RATIO)
+    return pilot.judged(before, after, windows(before, after), 0.95, NO_WORSE_RATIO)
 
 
 def at_once(rng, n):

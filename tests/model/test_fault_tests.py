@@ -352,7 +352,7 @@ def test_recovery_agrees_with_walking_through_the_minutes(drawn):
 
 
 def test_marks_without_an_id_are_told_by_span(lake):
-    nameless, named = fault_schedule.marks(lake[1])
+    nameless, named = fault_schedule.marks(lake[0])
 
     assert len(nameless) == RUNS
     assert set(named) == {f"test-{name}" for name in "abcdefhr"}

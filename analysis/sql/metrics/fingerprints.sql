@@ -23,6 +23,7 @@ told AS (
     SELECT
         agents.cohort,
         agents.agent,
+        agents.agent_no,
         met.day,
         boundaries.kind,
         CASE WHEN boundaries.kind IN ('model', 'tool', 'mcp', 'agent') THEN boundaries.callee END  AS callee,
@@ -49,6 +50,7 @@ told AS (
     SELECT
         agents.cohort,
         agents.agent,
+        agents.agent_no,
         met.day,
         met.model_parameters,
         0  AS calls
@@ -66,14 +68,26 @@ told AS (
 
 counted AS (
     SELECT
-        any_value(agents.cohort)                                              AS cohort,
-        any_value(agents.agent)                                               AS agent,
+        agents.agent_no,
         calls.day,
-        count_daily_units(calls.unit_no)                                      AS units,
-        count_daily_units(CASE WHEN calls.kind = 'model' THEN calls.unit_no END)  AS model_units
+        count_daily_units(calls.unit_no)  AS units
     FROM calls
     INNER JOIN agents
         ON agents.worker_no = calls.worker_no
+    GROUP BY
+        agents.agent_no,
+        calls.day
+),
+
+of_models AS (
+    SELECT
+        agents.agent_no,
+        calls.day,
+        count_daily_units(calls.unit_no)  AS units
+    FROM calls
+    INNER JOIN agents
+        ON agents.worker_no = calls.worker_no
+    WHERE calls.boundary_no IN (SELECT boundary_no FROM boundaries WHERE kind = 'model')
     GROUP BY
         agents.agent_no,
         calls.day
@@ -83,6 +97,7 @@ made AS (
     SELECT
         cohort,
         agent,
+        min(agent_no)                                                    AS agent_no,
         day,
         list_sort(list(DISTINCT version))                                AS versions,
         list_sort(list(DISTINCT callee) FILTER (kind = 'model'))         AS models,
@@ -116,12 +131,14 @@ SELECT
     made.handoffs,
     made.calls,
     counted.units,                                           -- conversations, else traces
-    counted.model_units
+    coalesce(of_models.units, 0)  AS model_units
 FROM made
 INNER JOIN counted
-    ON counted.cohort = made.cohort
-    AND counted.agent = made.agent
+    ON counted.agent_no = made.agent_no
     AND counted.day = made.day
+LEFT JOIN of_models
+    ON of_models.agent_no = made.agent_no
+    AND of_models.day = made.day
 ORDER BY
     made.cohort,
     made.agent,

@@ -22,6 +22,7 @@ named AS (
         cohort,
         count(DISTINCT tenant)  AS tenants
     FROM requests
+    WHERE tenant IS NOT NULL
     GROUP BY cohort
 )
 
@@ -30,9 +31,9 @@ SELECT
     sized.requests,                                          -- of one unit
     count(*)                                 AS units,       -- conversations, else traces, with so many
     count(*) FILTER (sized.is_conversation)  AS conversations,
-    any_value(named.tenants)                 AS tenants      -- in all the cohort
+    coalesce(any_value(named.tenants), 0)    AS tenants      -- in all the cohort
 FROM sized
-INNER JOIN named
+LEFT JOIN named
     ON named.cohort = sized.cohort
 GROUP BY
     sized.cohort,

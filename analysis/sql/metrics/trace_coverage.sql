@@ -4,21 +4,12 @@
 -- better: higher
 -- grain: cohort
 
-WITH traces AS (
-    SELECT
-        cohort,
-        trace_no,
-        bool_or(parent_state = 'missing')  AS has_hole,
-        bool_or(is_cut)                    AS is_cut
-    FROM nodes
-    GROUP BY cohort, trace_no
-)
 SELECT
     cohort,
     count(*)                                             AS traces,
     count(*) FILTER (WHERE NOT has_hole AND NOT is_cut)  AS complete_traces,            -- from entry to end
     count(*) FILTER (WHERE has_hole)                     AS traces_with_missing_spans,  -- a named parent is not there
     count(*) FILTER (WHERE is_cut)                       AS cut_traces                  -- begun by a call in the middle
-FROM traces
+FROM trace_holes
 GROUP BY cohort
 ORDER BY cohort

@@ -8,10 +8,9 @@ SELECT
     cohort,
     service,
     service_version,
-    count(*)  AS spans
-FROM nodes
-WHERE service IS NOT NULL
-  AND service_version IS NOT NULL   -- a service that does not say is not listed
+    sum(spans)::BIGINT  AS spans       -- of traces that lie in the window, or reach into it
+FROM service_work
+WHERE service_version IS NOT NULL      -- a service that does not say is not listed
 GROUP BY
     cohort,
     service,

@@ -6,39 +6,52 @@
 
 WITH
 
-asked AS (
+-- Sums of whole numbers, here of 1e-12 USD, do not depend on the order in which threads add them; 1e26 USD
+-- and more are no cost.
+spent AS (
     SELECT
         trace_no,
-        any_value(cohort)                       AS cohort,
-        min(started_at)                         AS started_at,
-        min(bucket)                             AS bucket,
-        min(unit_no)                            AS unit_no,
-        count(*)                                AS requests,
-        sum(TRY_CAST(round(1e12 * aggregated_cost_usd) AS HUGEINT))  AS aggregated
-    FROM requests
+        sum(TRY_CAST(round(1e12 * cost_usd) AS HUGEINT))  AS cost
+    FROM trace_usage
+    WHERE priced_calls > 0
     GROUP BY trace_no
 ),
 
--- Requests of one trace share what it cost: its calls, else what an agent sums up. Others name no cost.
--- Sums of whole numbers, here of 1e-12 USD, do not depend on the order in which threads add them; 1e26 USD
--- and more are no cost.
-priced AS (
+summed_up AS (
     SELECT
-        asked.*,
-        coalesce(spent.cost, asked.aggregated)                             AS cost,
-        spent.cost IS NULL                                                 AS is_aggregated
-    FROM asked
-    LEFT JOIN (
-        SELECT
-            trace_no,
-            sum(TRY_CAST(round(1e12 * cost_usd) AS HUGEINT))  AS cost
-        FROM trace_usage
-        WHERE priced_calls > 0
-        GROUP BY trace_no
-    ) AS spent
-        ON spent.trace_no = asked.trace_no
+        trace_no,
+        sum(TRY_CAST(round(1e12 * aggregated_cost_usd) AS HUGEINT))  AS cost
+    FROM requests
+    WHERE aggregated_cost_usd IS NOT NULL
+    GROUP BY trace_no
+),
+
+-- Requests of one trace share what it cost: its calls, else what an agent sums up. Others name no cost. It is counted
+-- with the first of them.
+priced AS MATERIALIZED (
+    SELECT
+        requests.cohort,
+        requests.started_at,
+        requests.bucket,
+        requests.unit_no,
+        CASE WHEN requests.is_first_of_trace THEN coalesce(spent.cost, summed_up.cost) END  AS cost,
+        requests.is_first_of_trace AND spent.cost IS NULL                                   AS is_aggregated
+    FROM requests
+    LEFT JOIN spent
+        ON spent.trace_no = requests.trace_no
+    LEFT JOIN summed_up
+        ON summed_up.trace_no = requests.trace_no
     WHERE spent.cost IS NOT NULL
-        OR asked.aggregated IS NOT NULL
+        OR summed_up.cost IS NOT NULL
+),
+
+-- Counted once: else the marks of all units are counted for every row that is joined to them.
+whole AS MATERIALIZED (
+    SELECT
+        cohort,
+        count_units(unit_no)  AS units
+    FROM priced
+    GROUP BY cohort
 )
 
 SELECT
@@ -60,8 +73,8 @@ FROM (
         started_at::DATE                          AS day,
         bucket,
         min(started_at)                           AS started_at,
-        sum(requests)::BIGINT                     AS requests,
-        sum(cost) / 1e12                          AS cost_usd,
+        count(*)                                  AS requests,
+        coalesce(sum(cost), 0) / 1e12             AS cost_usd,
         count(*) FILTER (is_aggregated)           AS aggregated
     FROM priced
     GROUP BY
@@ -69,13 +82,7 @@ FROM (
         day,
         bucket
 ) AS sums
-INNER JOIN (
-    SELECT
-        cohort,
-        count_units(unit_no)  AS units
-    FROM priced
-    GROUP BY cohort
-) AS whole
+INNER JOIN whole
     ON whole.cohort = sums.cohort
 ORDER BY
     sums.cohort,

@@ -6,7 +6,7 @@
 
 WITH
 
--- Swapping what requests waited for needs them one by one; of many, about 200,000 a cohort, by the number of their
+-- Swapping what requests waited for needs them one by one; of many, about 100,000 a cohort, by the number of their
 -- trace, which is a hash.
 chosen AS (
     SELECT requests.request_id
@@ -19,7 +19,7 @@ chosen AS (
         GROUP BY cohort
     ) AS sizes
         ON sizes.cohort = requests.cohort
-    WHERE requests.trace_no % 1000000 * sizes.requests < 200000::BIGINT * 1000000
+    WHERE requests.trace_no % 1000000 * sizes.requests < 100000::BIGINT * 1000000
 )
 
 SELECT

@@ -6,21 +6,20 @@
 
 WITH
 
-named AS (
+-- one bit a model, of more than 62 some share one
+named AS MATERIALIZED (
     SELECT
-        callee,
-        (row_number() OVER (ORDER BY callee) - 1) % 62  AS place
-    FROM calls
+        boundary_no,
+        1::BIGINT << ((dense_rank() OVER (ORDER BY callee) - 1) % 62)::BIGINT  AS model
+    FROM boundaries
     WHERE kind = 'model'
-    GROUP BY callee
 )
 
 SELECT
     calls.request_id,
-    bit_or(1::BIGINT << named.place::BIGINT)  AS model   -- one bit a model, of more than 62 some share one
+    bit_or(named.model)  AS model
 FROM calls
 INNER JOIN named
-    ON named.callee = calls.callee
-WHERE calls.kind = 'model'
-  AND calls.request_id IS NOT NULL
+    ON named.boundary_no = calls.boundary_no
+WHERE calls.request_id IS NOT NULL
 GROUP BY calls.request_id
