@@ -97,6 +97,7 @@ def run(
         comparison: Before against after in the same scope, where it is known already.
         planned: Fault tests of a schedule, beside those that spans tell.
     """
+    model = model.once()
     judged = compliance.judged(model, contracts, scope)
     readiness = risk.readiness(model, contracts, scope, comparison=comparison, planned=planned)
     budgets = compliance.by_boundary(model, contracts, scope)

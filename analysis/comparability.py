@@ -91,7 +91,7 @@ def windows(before: pd.DataFrame, after: pd.DataFrame) -> Windows:
     """Return design and unit of two sides of requests, neither of them empty."""
     (first, last), (start, end) = _ends(before), _ends(after)
     overlap = min(last, end) - max(first, start)
-    lengths = days(before).nunique(), days(after).nunique()
+    lengths = _day_count(before), _day_count(after)
     if overlap > pd.Timedelta(0) and overlap >= CONCURRENT_OVERLAP * max(last - first, end - start):
         talks = any(side["conversation_id"].notna().any() for side in (before, after))
         alone = not talks or all(_is_one_trace_each(side) for side in (before, after))
@@ -117,6 +117,11 @@ def days(frame: pd.DataFrame) -> "pd.Series[pd.Timestamp]":
     """Return the UTC day each row started on."""
     floored: pd.Series[pd.Timestamp] = frame["started_at"].dt.floor("D")
     return floored
+
+
+def _day_count(frame: pd.DataFrame) -> int:
+    day = frame["started_at"].to_numpy().astype("datetime64[D]")
+    return stats.apart(day.astype(np.int64)).units
 
 
 def checks(

@@ -3,7 +3,8 @@
 One run makes every figure, so that ratios hold on any machine. The model is that of a lake of SPANS
 drawn spans, of which as many copies with other ids are put beside one another as make CALLS calls.
 The environment sets SPANS, CALLS and ROUNDS, of which the quickest counts, and ASKED, names of
-questions, where not all are wanted.
+questions, where not all are wanted. The floor is timed anew beside each question: a machine is not
+equally fast for ten minutes.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import bench_model
@@ -21,16 +23,19 @@ import duckdb
 from measure import peak_bytes
 
 from analysis import build, engine, loading, measures, tails
+from analysis.engine import Model
 from analysis.scope import Scope
 from ingest.lake import Lake
 
 NUMBERS = loading.SQL / "whole" / "05_numbers.sql"
 BUILD = Path(__file__).parents[2] / "build" / "bench-metrics"
 CALLS = int(os.environ.get("CALLS", "10000000"))
-ROUNDS = int(os.environ.get("ROUNDS", "2"))
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
 ASKED = os.environ.get("ASKED", "").split()
 
 MOST_RATIO, MOST_WITH_INTERVALS, MOST_OF_ONE = 3.0, 4.0, 0.5
+# Before and after of every boundary, for each change: what a comparison may take.
+MOST_OF_COMPARISONS, COMPARISONS = 12.0, frozenset({"version_effects"})
 MOST_PEAK_BYTES = 4 * 10**9
 ONE = "tails of one boundary"
 
@@ -65,15 +70,18 @@ def main() -> None:
     ]
     for name, figures in sorted(found.items(), key=lambda item: -item[1]["wall"]):
         most = MOST_OF_ONE if name == ONE else _most(name)
-        ratio = figures["wall"] / floor["wall"]
+        ratio = figures["wall"] / figures["floor_wall"]
         lines.append(
             f"| {name} | {figures['wall']:.2f} | {ratio:.1f}{' !' if ratio > most else ''} | "
-            f"{figures['cpu'] / floor['cpu']:.1f} | {most:g} | {figures['peak'] / 1e6:,.0f} |"
+            f"{figures['cpu'] / figures['floor_cpu']:.1f} | {most:g} | "
+            f"{figures['peak'] / 1e6:,.0f} |"
         )
     print("\n".join(lines))  # noqa: T201
 
 
 def _most(name: str) -> float:
+    if name in COMPARISONS:
+        return MOST_OF_COMPARISONS
     return MOST_WITH_INTERVALS if name in measures.COMPUTED else MOST_RATIO
 
 
@@ -138,36 +146,48 @@ def _copied(name: str, kind: str, copy: int) -> str:
 
 def ask(lake: Path, names: list[str]) -> dict[str, Figures]:
     """Measure every question in one process, after the floor."""
-    with engine.connect(lake, cache=BUILD) as model:
-        with model.relations() as cursor:
-            (counts,) = cursor.execute(
-                "SELECT count(*), count(DISTINCT boundary_id) FROM calls"
-            ).fetchall()
-            boundary = cursor.execute(
-                "SELECT boundary_id FROM calls GROUP BY ALL ORDER BY count(*) LIMIT 1 OFFSET "
-                "(SELECT count(DISTINCT boundary_id) // 2 FROM calls)"
-            ).fetchall()[0][0]
-            floor = _best(lambda: cursor.execute(FLOOR).fetchall(), ROUNDS + 1)
+    with engine.connect(lake, cache=BUILD) as model, model.relations() as cursor:
+        (counts,) = cursor.execute(
+            "SELECT count(*), count(DISTINCT boundary_id) FROM calls"
+        ).fetchall()
+        boundary = cursor.execute(
+            "SELECT boundary_id FROM calls GROUP BY ALL ORDER BY count(*) LIMIT 1 OFFSET "
+            "(SELECT count(DISTINCT boundary_id) // 2 FROM calls)"
+        ).fetchall()[0][0]
+        floor = _best(lambda: cursor.execute(FLOOR).fetchall(), ROUNDS + 1)
         found = {"floor": {**floor, "calls": counts[0], "boundaries": counts[1]}}
         for name in names:
             _say(name)
-            if name == ONE:
-                scope = Scope(boundary=boundary)
-                found[name] = _best(lambda s=scope: tails.by_boundary(model, s))
-            else:
-                found[name] = _best(lambda n=name: measures.ask(model, n, Scope()))
-            _say(
-                f"{name} {found[name]['wall'] / floor['wall']:.2f} {found[name]['peak'] / 1e6:.0f}"
-            )
+            scope = Scope(boundary=boundary if name == ONE else None)
+            asked = partial(tails.by_boundary if name == ONE else _ask(name), model, scope)
+            figures = _beside(lambda: cursor.execute(FLOOR).fetchall(), asked)
+            found[name] = figures
+            ratio = figures["wall"] / figures["floor_wall"]
+            _say(f"{name} {ratio:.2f} {figures['peak'] / 1e6:.0f}")
     return found
+
+
+def _ask(name: str) -> Callable[[Model, Scope], object]:
+    return lambda model, scope: measures.ask(model, name, scope)
+
+
+def _wall(figures: Figures) -> float:
+    return figures["wall"]
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
+def _beside(floor: Callable[[], object], work: Callable[[], object]) -> Figures:
+    """Return what work took at best, and the floor at best, timed in turns."""
+    rounds = [(_timed(floor), _timed(work)) for _ in range(ROUNDS)]
+    best, figures = (min(some, key=_wall) for some in zip(*rounds, strict=True))
+    return figures | {f"floor_{name}": best[name] for name in ("wall", "cpu")}
+
+
 def _best(work: Callable[[], object], rounds: int = ROUNDS) -> Figures:
-    return min((_timed(work) for _ in range(rounds)), key=lambda figures: figures["wall"])
+    return min((_timed(work) for _ in range(rounds)), key=_wall)
 
 
 def _timed(work: Callable[[], object]) -> Figures:

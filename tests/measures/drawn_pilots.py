@@ -222,7 +222,8 @@ def model_in(path: Path, frame: pd.DataFrame, accesses: pd.DataFrame | None) -> 
             connection.execute(
                 f"CREATE TABLE {name} AS SELECT call_id AS node_id, started_at AS window_at, "
                 "owner_service AS service, trace_no AS joined_trace_no, NULL::VARCHAR AS user_id, "
-                "NULL::VARCHAR AS fault_type, NULL::VARCHAR AS fault_target, "
+                "NULL::VARCHAR AS span_id, NULL::VARCHAR AS fault_type, "
+                "NULL::VARCHAR AS fault_target, "
                 "NULL::VARCHAR AS pattern, NULL::VARCHAR AS other_boundary_id, "
                 "NULL::INTEGER AS variety_no, * FROM calls LIMIT 0"
             )

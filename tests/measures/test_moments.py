@@ -206,4 +206,5 @@ def test_the_tail_of_bursts_is_scipys_however_many_are_told_at_once(windows, rho
         told = moments.upper_tail(k, n, share, rho)
 
     expected = scipy.stats.betabinom.sf(k - 1, n, share * size, (1 - share) * size)
-    assert told == pytest.approx(expected, rel=1e-4, abs=1e-12)
+    # SciPy's is 1 less a sum, which leaves nothing of the rarest.
+    assert told == pytest.approx(expected, rel=1e-6, abs=1e-9)

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import fault_tests, gates, pilot, stats
+from analysis.comparability import windows
 from analysis.gates import Gate
 from analysis.stats import NO_WORSE_RATIO, Verdict
 
@@ -72,8 +73,10 @@ def test_slow_and_failed_requests_never_improve_the_verdict_of_the_whole(
     rng = np.random.default_rng(seed)
     shape = {"per_conversation": per_conversation, "days": 4}
     before, after = side(rng, n, 1.0, **shape), side(rng, n, factor, **shape)
-    was = pilot.judged(before, after, 0.95, NO_WORSE_RATIO)
-    now = pilot.judged(before, worse(rng, after, count, is_more=is_more), 0.95, NO_WORSE_RATIO)
+    was, now = (
+        pilot.judged(before, side, windows(before, side), 0.95, NO_WORSE_RATIO)
+        for side in (after, worse(rng, after, count, is_more=is_more))
+    )
 
     assert ORDER.index(now.label) >= ORDER.index(was.label)
     for old, new in zip(was.end_to_end.itertuples(), now.end_to_end.itertuples(), strict=True):
